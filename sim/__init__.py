@@ -1,0 +1,1 @@
+"""The model of the store, and what is computed from it."""

@@ -1,0 +1,103 @@
+"""The vocabulary of the trace: every kind of thing that can happen, with its fields.
+
+A fact is one tuple `(time_ms, kind, *fields)`, all whole numbers, recorded when it happens and never
+before. KPIs, histories, exports, plots and the state at any past instant are functions of these rows.
+Numbers for a kind are part of the digest: a kind is added at the end and never renumbered.
+
+Places are the numbers of `layout.Layout`: slots first, then ports, chargers, areas and robots. `NONE`
+(-1) stands wherever a field does not apply. Days are proleptic ordinals (`date.toordinal()`). Masks
+hold one bit a meter of a box, bit k for meter `box * meters_per_box + k`.
+"""
+
+from typing import Final, NamedTuple
+
+NONE: Final = -1
+
+
+class Kind(NamedTuple):
+    """One kind of fact: its number in the trace, its name, its int64 fields and its sentence."""
+
+    number: int
+    name: str
+    fields: tuple[str, ...]
+    sentence: str
+
+
+_SPEC = """
+lot_created         lot sku maker verified_day | A lot comes into being; verified_day is its earliest verification.
+box_created         box sku lot verified_day meters place truck | A box of meters enters the model: on a truck, or in the store at time 0.
+truck_called_off    truck sku boxes due | Boxes of a SKU are called off from the province, to arrive at the time due.
+truck_arrived       truck boxes port | A truck stands at the port; its boxes are counted one SKU after another.
+truck_unloaded      truck | The last box of a truck has passed the receiving scan.
+box_moved           box from_place to_place column tier robot task recorded | A box changes its place in truth; recorded is the place the ledger now gives (NONE: unchanged).
+box_received        box truck person | The receiving scan of a box is done: its meters are qualified in stock.
+slot_allocated      box slot column task | The policy names a slot; a place in that tier column is reserved.
+allocation_failed   box reason | No slot can be named: 0 full, 1 none of its class.
+allocation_released box slot column | A reserved place is given back unused.
+order_released      order station due exogenous | An order is released; due is the latest hand-over in time.
+order_line          order line sku meters | One line of an order: meters of a SKU.
+line_short          order line meters | Usable stock does not cover a line; these meters wait for stock.
+box_reserved        box order line meters | Meters of a box are reserved for an order line (the whole box, or a part of an open one).
+box_freed           box order meters | Reserved meters go back to qualified in stock.
+meters_picked       box order mask person | Loose meters leave a box at the pick station for an order.
+meters_issued       box order mask | Meters are handed over: issued, pending installation.
+box_emptied         box | The last meter has left a box; the empty box leaves the model.
+order_handed_over   order meters late | The last meters of an order are checked and signed for; late is the delay behind due (ms, not below 0).
+box_expired         box | The verification of a box is too old: it may not be issued.
+task_created        task task_class box from_place to_place order | A piece of robot work exists (class: see TASK_CLASSES).
+task_assigned       task robot tour | A robot takes the task into its tour.
+task_done           task robot | The task's box is where it should be.
+task_returned       task robot | The tour was replanned and the task waits again.
+robot_stretch       robot activity from_place to_place height_mm arrive end task | A stretch of robot time begins (activity: see ACTIVITIES): it drives until arrive, then handles until end; NONE: open-ended.
+tour_started        robot tour put_aways retrievals | A robot begins a tour of this many boxes each way.
+tour_ended          robot tour | The tour is over, all its boxes are set down.
+box_dug             box slot to_place robot task | A blocking box is moved out of the way of the task's box.
+battery             robot permille | State of charge, recorded when charging begins and ends.
+person_work         person work end box order | A person begins a piece of work (see WORK) that ends then.
+station_consumed    station sku meters | A supply station has installed meters (exogenous).
+slot_blocked        slot blocked | A slot is taken out of use (1) or put back (0).
+staging_overflow    box | Staging is full: the box goes to the flat store.
+"""
+
+
+def _parse() -> dict[str, Kind]:
+    kinds = {}
+    for number, line in enumerate(_SPEC.strip().splitlines()):
+        head, sentence = line.split(" | ")
+        name, *fields = head.split()
+        kinds[name] = Kind(number, name, tuple(fields), sentence)
+    return kinds
+
+
+KINDS: Final[dict[str, Kind]] = _parse()
+"""Every kind by name, in the order of its number."""
+
+BY_NUMBER: Final[tuple[Kind, ...]] = tuple(KINDS.values())
+
+(
+    LOT_CREATED, BOX_CREATED, TRUCK_CALLED_OFF, TRUCK_ARRIVED, TRUCK_UNLOADED, BOX_MOVED, BOX_RECEIVED,
+    SLOT_ALLOCATED, ALLOCATION_FAILED, ALLOCATION_RELEASED, ORDER_RELEASED, ORDER_LINE, LINE_SHORT,
+    BOX_RESERVED, BOX_FREED, METERS_PICKED, METERS_ISSUED, BOX_EMPTIED, ORDER_HANDED_OVER, BOX_EXPIRED,
+    TASK_CREATED, TASK_ASSIGNED, TASK_DONE, TASK_RETURNED, ROBOT_STRETCH, TOUR_STARTED, TOUR_ENDED,
+    BOX_DUG, BATTERY, PERSON_WORK, STATION_CONSUMED, SLOT_BLOCKED, STAGING_OVERFLOW,
+) = range(len(BY_NUMBER))  # fmt: skip
+
+TASK_CLASSES: Final = ("issue", "put_away", "loose_return", "empties", "count")
+ISSUE, PUT_AWAY, LOOSE_RETURN, EMPTIES, COUNT = range(5)
+
+ACTIVITIES: Final = (
+    "idle", "work", "dig", "wait_tour", "wait_aisle", "wait_port", "wait_conflict", "go_charge", "charge",
+    "wait_charger", "park", "fault",
+)  # fmt: skip
+"""What a robot does in a stretch; `work` and `dig` drive until `arrive` and handle until `end`."""
+(
+    IDLE, WORKING, DIGGING, WAIT_TOUR, WAIT_AISLE, WAIT_PORT, WAIT_CONFLICT, GO_CHARGE, CHARGE,
+    WAIT_CHARGER, PARK, FAULT,
+) = range(len(ACTIVITIES))  # fmt: skip
+
+WORK: Final = ("receive", "pick", "check")
+"""What a person does: unload and scan a box, pick loose meters, check and hand over."""
+RECEIVE, PICK, CHECK = range(3)
+
+EXOGENOUS: Final = frozenset({"order_released", "order_line", "station_consumed"})
+"""Kinds that the demand digest covers, as far as their order is exogenous."""

@@ -1,0 +1,620 @@
+"""What a run amounts to: every KPI is a function of the trace, with the warm-up cut off by time.
+
+KPIs give seconds, hours, days, shares or counts. What lasts is cut to the measured window; what happens
+counts when it ends inside the window, both ends included. A KPI gives None where nothing was observed.
+Nothing is counted while the model runs, so a KPI added here works on every old run: write a function and
+put it in `_CHOICES`; its docstring is the sentence that people read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import numpy as np
+
+from sim.facts import NONE, PUT_AWAY, TASK_CLASSES, WORK
+from sim.tables import (
+    FOREVER,
+    ORDER_CAUSES,
+    ROBOT_CAUSES,
+    TASK_CAUSES,
+    Steps,
+    bits,
+    is_last,
+    joined,
+    look_up,
+    steps,
+    sum_by,
+)
+from sim.tables import RunFacts as RunFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from sim.tables import Ints
+
+KpiValue = dict[str, Any]
+"""`value` (a number, or None where nothing was observed) and what belongs to it: p50, p95, n, parts."""
+
+Better = Literal["more", "less", "neither"]
+
+
+class Kpi(NamedTuple):
+    """A KPI: its function, the unit of its value, its sentence and whether more of it is better."""
+
+    function: Callable[[RunFacts], KpiValue]
+    unit: str
+    sentence: str
+    better: Better
+
+
+_HOUR_MS: Final = 3_600_000
+
+
+def boxes_in_slots(run: RunFacts) -> Steps:
+    """Boxes standing in slots."""
+    return steps(run.in_slots["start"], run.in_slots["end"])
+
+
+def staged_boxes(run: RunFacts) -> Steps:
+    """Received boxes that are not in a slot yet and were not served from staging either."""
+    return steps(run.received["start"], run.received["end"])
+
+
+def waiting_tasks(run: RunFacts) -> Steps:
+    """Tasks that no robot has taken."""
+    spans = run.task_spans
+    waiting = spans["robot"] == NONE
+    return steps(spans["start"][waiting], spans["end"][waiting])
+
+
+def open_orders(run: RunFacts) -> Steps:
+    """Orders released and not handed over."""
+    return steps(run.orders["start"], run.orders["end"])
+
+
+SERIES: Final[dict[str, Callable[[RunFacts], Steps]]] = {
+    series.__name__: series for series in (boxes_in_slots, staged_boxes, waiting_tasks, open_orders)
+}
+"""What can be drawn over time."""
+
+
+def slot_fill(run: RunFacts) -> NDArray[np.float64]:
+    """Time mean of the share of its box places taken, for each slot; NaN for a slot without places."""
+    stays, capacity = run.in_slots, np.asarray(run.layout.capacity, np.float64)
+    held = np.bincount(stays["place"], run.cut(stays["start"], stays["end"]), run.layout.slots)
+    places_ms = capacity * max(run.span_ms, 1)
+    fill = np.full(capacity.size, np.nan)
+    np.divide(held, places_ms, out=fill, where=capacity > 0)
+    return fill
+
+
+def slot_visits(run: RunFacts) -> Ints:
+    """How often a robot took a box out of each slot or set one down in it."""
+    moved = run.measured("box_moved")
+    ours = moved["robot"] != NONE
+    ends = np.concatenate([moved["from_place"][ours], moved["to_place"][ours]])
+    return np.bincount(ends[(ends >= 0) & (ends < run.layout.slots)], minlength=run.layout.slots)
+
+
+def box_moves(run: RunFacts) -> KpiValue:
+    """Boxes that robots set down in a slot or at a port; digs are counted apart."""
+    task_class = look_up(run.tasks["task"], run.tasks["class"], run.set_downs["task"])
+    parts = {name: int((task_class == number).sum()) for number, name in enumerate(TASK_CLASSES)}
+    return {"value": int(run.set_downs["box"].size), "parts": parts}
+
+
+def boxes_per_hour(run: RunFacts) -> KpiValue:
+    """Box moves per hour that a robot drives or handles (gross) and per shift hour of the fleet (net)."""
+    moves = int(run.set_downs["box"].size)
+    segments = run.segments
+    works = np.isin(segments["cause"], [ROBOT_CAUSES.index(cause) for cause in _WORK_CAUSES])
+    work_ms = run.cut(segments["start"], segments["end"])[works].sum()
+    gross = _ratio(moves * _HOUR_MS, work_ms)
+    return {"value": gross, "parts": {"gross": gross, "net": _ratio(moves * _HOUR_MS, run.shift_ms)}}
+
+
+_WORK_CAUSES: Final = ("travel", "handling", "digging")
+
+
+def digs(run: RunFacts) -> KpiValue:
+    """Boxes moved out of the way of another box."""
+    return {"value": int(run.measured("box_dug")["box"].size)}
+
+
+def digs_per_retrieval(run: RunFacts) -> KpiValue:
+    """Boxes moved out of the way per box brought from a slot to a port."""
+    retrieved = int(run.is_port[run.set_downs["to_place"]].sum())
+    return {"value": _ratio(run.measured("box_dug")["box"].size, retrieved), "n": retrieved}
+
+
+def put_away_time_s(run: RunFacts) -> KpiValue:
+    """Clock time from the receiving scan of a box until it stands in its slot."""
+    received = run.received
+    stored = (received["stored"] != NONE) & run.inside(received["stored"])
+    return _distribution((received["stored"] - received["start"])[stored])
+
+
+def put_away_backlog(run: RunFacts) -> KpiValue:
+    """Boxes received and neither stored nor served, time mean."""
+    backlog = staged_boxes(run)
+    mean = backlog.mean(run.start_ms, run.end_ms)
+    return {"value": mean, "parts": {"mean": mean, "max": backlog.most(run.start_ms, run.end_ms)}}
+
+
+def order_cycle_time_s(run: RunFacts) -> KpiValue:
+    """Clock time from the release of an order to its hand-over."""
+    return _distribution(run.finished_orders["end"] - run.finished_orders["start"])
+
+
+def order_cycle_time_working_s(run: RunFacts) -> KpiValue:
+    """Shift time from the release of an order to its hand-over."""
+    orders = run.finished_orders
+    return _distribution(run.open_before(orders["end"]) - run.open_before(orders["start"]))
+
+
+def late_orders(run: RunFacts) -> KpiValue:
+    """Share of orders handed over after their due time."""
+    late = run.finished_orders["late"]
+    return {"value": _ratio((late > 0).sum(), late.size), "n": int(late.size)}
+
+
+def orders(run: RunFacts) -> KpiValue:
+    """Orders handed over."""
+    released = int(run.inside(run.orders["start"]).sum())
+    handed_over = int(run.finished_orders["order"].size)
+    return {"value": handed_over, "parts": {"released": released, "handed_over": handed_over}}
+
+
+def open_orders_end(run: RunFacts) -> KpiValue:
+    """Orders released and not handed over at the end."""
+    still = run.orders["done"] == 0
+    overdue = int((run.orders["due"][still] < run.end_ms).sum())
+    return {"value": int(still.sum()), "parts": {"overdue": overdue}}
+
+
+def meters_issued(run: RunFacts) -> KpiValue:
+    """Meters handed over to supply stations."""
+    return {"value": _meters_issued(run)}
+
+
+def boxes_in(run: RunFacts) -> KpiValue:
+    """Boxes that passed the receiving scan."""
+    return {"value": int(run.measured("box_received")["box"].size)}
+
+
+def boxes_out(run: RunFacts) -> KpiValue:
+    """Boxes that left the store, handed over whole or emptied."""
+    moved = run.measured("box_moved")
+    whole = int((moved["to_place"] == run.layout.handed_over).sum())
+    emptied = int((moved["to_place"] == run.layout.outside).sum())
+    return {"value": whole + emptied, "parts": {"whole": whole, "emptied": emptied}}
+
+
+def robot_utilisation(run: RunFacts) -> KpiValue:
+    """Share of shift time in which a robot is not idle, fleet mean; charging and faults are not idle."""
+    spent = _robot_shift_ms(run)
+    return {"value": _ratio(spent[1:].sum(), spent.sum())}
+
+
+def robot_availability(run: RunFacts) -> KpiValue:
+    """Share of shift time in which a robot is not out of order, fleet mean."""
+    spent = _robot_shift_ms(run)
+    return {"value": _ratio(spent.sum() - spent[ROBOT_CAUSES.index("fault")], spent.sum())}
+
+
+def time_by_cause_s(run: RunFacts) -> KpiValue:
+    """Shift time of a robot and what it goes to, fleet mean."""
+    spent = _robot_shift_ms(run)
+    if not spent.sum():
+        return {"value": None}
+    parts = {cause: float(ms) / 1000 / run.robots for cause, ms in zip(ROBOT_CAUSES, spent, strict=True)}
+    return {"value": float(spent.sum()) / 1000 / run.robots, "parts": parts}
+
+
+def task_time_by_cause_s(run: RunFacts) -> KpiValue:
+    """Clock time of a task from its creation until it is done, and what it goes to, mean by class of task."""
+    tasks = run.tasks
+    done = (tasks["done"] == 1) & run.inside(tasks["end"])
+    lasted = tasks["end"] - tasks["start"]
+    parts = {}
+    for number, name in enumerate(TASK_CLASSES):
+        chosen = done & (tasks["class"] == number)
+        n = int(chosen.sum())
+        if n:
+            causes = run.task_causes[chosen].sum(axis=0) / 1000 / n
+            split = dict(zip(TASK_CAUSES, causes.tolist(), strict=True))
+            parts[name] = {"n": n, "total": float(lasted[chosen].sum()) / 1000 / n, **split}
+    return {"value": _ratio(lasted[done].sum() / 1000, done.sum()), "n": int(done.sum()), "parts": parts}
+
+
+def order_time_by_cause_s(run: RunFacts) -> KpiValue:
+    """Clock time of an order and what it goes to, mean, followed along the box that is checked last."""
+    causes = run.order_causes
+    n = causes.shape[0]
+    if not n:
+        return {"value": None, "n": 0}
+    parts = dict(zip(ORDER_CAUSES, (causes.sum(axis=0) / 1000 / n).tolist(), strict=True))
+    return {"value": float(causes.sum()) / 1000 / n, "n": n, "parts": parts}
+
+
+def tours(run: RunFacts) -> KpiValue:
+    """Tours that robots began."""
+    return {"value": int(run.measured("tour_started")["tour"].size)}
+
+
+def boxes_per_tour(run: RunFacts) -> KpiValue:
+    """Boxes put away and retrieved on a tour, mean."""
+    started = run.measured("tour_started")
+    boxes = int(started["put_aways"].sum() + started["retrievals"].sum())
+    return {"value": _ratio(boxes, started["tour"].size), "n": int(started["tour"].size)}
+
+
+def fill_boxes(run: RunFacts) -> KpiValue:
+    """Share of box places taken, time mean."""
+    stays = run.in_slots
+    return {"value": _ratio(run.cut(stays["start"], stays["end"]).sum(), run.layout.boxes * run.span_ms)}
+
+
+def fill_slots(run: RunFacts) -> KpiValue:
+    """Share of slots that hold a box, time mean."""
+    stays = run.in_slots
+    usable = sum(1 for capacity in run.layout.capacity if capacity)
+    _, start, end = joined(stays["place"], stays["start"], stays["end"])
+    return {"value": _ratio(run.cut(start, end).sum(), usable * run.span_ms)}
+
+
+def fill_meters(run: RunFacts) -> KpiValue:
+    """Share of the meters that fit into the slots which stand there, time mean."""
+    stays = run.in_slots
+    held = (run.cut(stays["start"], stays["end"]) * stays["meters"]).sum()
+    return {"value": _ratio(held, run.layout.meters * run.span_ms)}
+
+
+def allocation_failures(run: RunFacts) -> KpiValue:
+    """Times that no slot could be named for a box."""
+    reason = run.measured("allocation_failed")["reason"]
+    parts = {"full": int((reason == 0).sum()), "none_of_its_class": int((reason == 1).sum())}
+    return {"value": int(reason.size), "parts": parts}
+
+
+def overflow_boxes(run: RunFacts) -> KpiValue:
+    """Boxes that found staging full and went to the flat store."""
+    return {"value": int(run.measured("staging_overflow")["box"].size)}
+
+
+def overdue_meters(run: RunFacts) -> KpiValue:
+    """Meters in the store whose verification is too old for issue, time mean."""
+    stays = run.standing(run.in_store)
+    start = np.maximum(stays["start"], run.overdue_from(stays["box"]))
+    return {"value": _ratio((run.cut(start, stays["end"]) * stays["meters"]).sum(), run.span_ms)}
+
+
+def overdue_meters_end(run: RunFacts) -> KpiValue:
+    """Meters in the store whose verification is too old for issue, at the end."""
+    box, meters = _stock_at_end(run)
+    return {"value": int(meters[run.overdue_from(box) <= run.end_ms].sum())}
+
+
+def stock_age_days(run: RunFacts) -> KpiValue:
+    """Days since the verification of the meters in the store, at the end."""
+    box, meters = _stock_at_end(run)
+    n = int(meters.sum())
+    if not n:
+        return {"value": None, "n": 0}
+    today = run.calendar.ordinal(run.calendar.day_of(run.end_ms))
+    age = today - run.box_value("verified_day", box)
+    oldest = run.scenario.demand.max_age_days
+    edges = sorted({round(oldest * k / 6) for k in range(1, 7)})
+    parts, below = {}, 0
+    for edge in edges:
+        parts[f"{below} to {edge}"] = int(meters[(age >= below) & (age <= edge)].sum())
+        below = edge + 1
+    parts[f"over {oldest}"] = int(meters[age > oldest].sum())
+    held = meters > 0
+    p50, p95 = np.quantile(age[held], [0.5, 0.95], weights=meters[held], method="inverted_cdf").tolist()
+    mean = float((age * meters).sum()) / n
+    return {"value": mean, "p50": float(p50), "p95": float(p95), "n": n, "parts": parts}
+
+
+def fifo_violations(run: RunFacts) -> KpiValue:
+    """Boxes reserved while a usable box of the same SKU that arrived earlier stood free."""
+    return _passed_over(run, run.boxes["arrived"], 0)
+
+
+def fefo_violations(run: RunFacts) -> KpiValue:
+    """Boxes reserved while a usable box of the same SKU stood free whose verification ends earlier,
+    by more than the tolerance of the policy.
+    """
+    return _passed_over(run, run.boxes["verified_day"], run.scenario.policy.tolerance_days)
+
+
+def share_of_issues_from_before_start(run: RunFacts) -> KpiValue:
+    """Share of the boxes served that stood in the store at time 0."""
+    box = np.unique(run.measured("meters_issued")["box"])
+    place = run.box_value("place", box)
+    early = (run.box_value("time_ms", box) <= 0) & (place >= 0) & (place < run.layout.slots)
+    return {"value": _ratio(early.sum(), box.size), "n": int(box.size)}
+
+
+def record_accuracy_location(run: RunFacts) -> KpiValue:
+    """Share of slots for which the records name exactly the boxes that stand there, time mean."""
+    stays, slots = run.stays, run.layout.slots
+    wrong = stays["recorded"] != stays["place"]
+    place = np.concatenate([stays["place"][wrong], stays["recorded"][wrong]])
+    start, end = np.tile(stays["start"][wrong], 2), np.tile(stays["end"][wrong], 2)
+    is_slot = (place >= 0) & (place < slots)
+    _, start, end = joined(place[is_slot], start[is_slot], end[is_slot])
+    share = _ratio(run.cut(start, end).sum(), slots * run.span_ms)
+    return {"value": None if share is None else 1.0 - share}
+
+
+def record_accuracy_box(run: RunFacts) -> KpiValue:
+    """Share of boxes in the store, in truth or on record, that are where the records say, time mean."""
+    return {"value": _record_accuracy(run, np.ones_like(run.stays["meters"]))}
+
+
+def record_accuracy_meter(run: RunFacts) -> KpiValue:
+    """Share of meters in the store, in truth or on record, that are where the records say, time mean."""
+    return {"value": _record_accuracy(run, run.stays["meters"])}
+
+
+def people_utilisation(run: RunFacts) -> KpiValue:
+    """Share of the shift time of all people that is hands-on work."""
+    worked, present_ms = _people_ms(run), run.scenario.people.count * run.shift_ms
+    parts = {name: _ratio(ms, present_ms) for name, ms in worked.items()}
+    return {"value": _ratio(sum(worked.values()), present_ms), "parts": parts}
+
+
+def person_hours_per_1000_meters(run: RunFacts) -> KpiValue:
+    """Hands-on person-hours per 1,000 meters issued."""
+    worked, meters = _people_ms(run), _meters_issued(run)
+    parts = {name: _ratio(ms * 1000 / _HOUR_MS, meters) for name, ms in worked.items()}
+    return {"value": _ratio(sum(worked.values()) * 1000 / _HOUR_MS, meters), "parts": parts}
+
+
+_CHOICES: Final[tuple[tuple[Callable[[RunFacts], KpiValue], str, Better], ...]] = (
+    (orders, "orders", "neither"),
+    (order_cycle_time_s, "s", "less"),
+    (order_cycle_time_working_s, "s", "less"),
+    (order_time_by_cause_s, "s", "less"),
+    (late_orders, "share", "less"),
+    (open_orders_end, "orders", "less"),
+    (meters_issued, "meters", "neither"),
+    (share_of_issues_from_before_start, "share", "neither"),
+    (boxes_in, "boxes", "neither"),
+    (boxes_out, "boxes", "neither"),
+    (put_away_time_s, "s", "less"),
+    (put_away_backlog, "boxes", "less"),
+    (allocation_failures, "times", "less"),
+    (overflow_boxes, "boxes", "less"),
+    (box_moves, "boxes", "neither"),
+    (boxes_per_hour, "boxes/h", "more"),
+    (digs, "boxes", "less"),
+    (digs_per_retrieval, "boxes/box", "less"),
+    (tours, "tours", "neither"),
+    (boxes_per_tour, "boxes", "more"),
+    (task_time_by_cause_s, "s", "less"),
+    (robot_utilisation, "share", "neither"),
+    (robot_availability, "share", "more"),
+    (time_by_cause_s, "s", "neither"),
+    (people_utilisation, "share", "neither"),
+    (person_hours_per_1000_meters, "h", "less"),
+    (fill_boxes, "share", "neither"),
+    (fill_slots, "share", "neither"),
+    (fill_meters, "share", "neither"),
+    (overdue_meters, "meters", "less"),
+    (overdue_meters_end, "meters", "less"),
+    (stock_age_days, "days", "less"),
+    (fifo_violations, "boxes", "less"),
+    (fefo_violations, "boxes", "less"),
+    (record_accuracy_location, "share", "more"),
+    (record_accuracy_box, "share", "more"),
+    (record_accuracy_meter, "share", "more"),
+)
+
+KPIS: Final[dict[str, Kpi]] = {
+    function.__name__: Kpi(function, unit, " ".join((function.__doc__ or "").split()), better)
+    for function, unit, better in _CHOICES
+}
+"""Every KPI by name, in the order of reading."""
+
+
+def compute(run: RunFacts) -> dict[str, KpiValue]:
+    """Every KPI of a run by name: its value, its unit and what belongs to it, ready for JSON."""
+    return {name: {**kpi.function(run), "unit": kpi.unit} for name, kpi in KPIS.items()}
+
+
+def limits(run: RunFacts) -> str:
+    """One sentence on what limits the store, from how busy robots and people are and where orders wait."""
+    busy = {
+        "robots": robot_utilisation(run)["value"] or 0.0,
+        "people": people_utilisation(run)["value"] or 0.0,
+    }
+    busiest = max(busy, key=lambda who: busy[who])
+    split, homeless = order_time_by_cause_s(run), overflow_boxes(run)["value"]
+    top = max(split.get("parts", {"": 0.0}).items(), key=lambda part: part[1])[0] if split["value"] else ""
+    if busy[busiest] >= _NEAR_LIMIT:
+        robots = f"The {run.robots} robots limit" if run.robots > 1 else "The robot limits"
+        verdict = f"{robots} the store" if busiest == "robots" else "The people limit the store"
+    elif top == "waiting_stock":
+        verdict = "Supply limits the store"
+    else:
+        verdict = "Room limits the store" if homeless else "Nothing works near its limit"
+    clauses = [f"{verdict}: {_who_is_busy(run, busy)}"]
+    if top:
+        share = split["parts"][top] / split["value"]
+        clauses.append(f"{_WHERE_ORDERS_WAIT.get(top, _ON_THE_ROBOT)} ({_percent(share)} of cycle time)")
+    before, after = open_orders(run).at(np.array([run.start_ms, run.end_ms - 1])).tolist()
+    if after - before > max(5, orders(run)["value"] // 10):
+        clauses.append(f"orders pile up, from {before:,} open at the start to {after:,} at the end")
+    if homeless:
+        clauses.append(f"{homeless:,} boxes found no room and went to the flat store")
+    return "; ".join(clauses) + "."
+
+
+def _who_is_busy(run: RunFacts, busy: dict[str, float]) -> str:
+    people = f"people {_percent(busy['people'])}" if run.scenario.people.count else "there are no people"
+    if not run.robots:
+        return f"there is no robot and {people}"
+    robots = f"the {run.robots} robots are" if run.robots > 1 else "the robot is"
+    return f"{robots} busy {_percent(busy['robots'])} of shift time and {people}"
+
+
+_NEAR_LIMIT: Final = 0.85
+_ON_THE_ROBOT: Final = "orders spend most of their time with the robot"
+_WHERE_ORDERS_WAIT: Final = {
+    "waiting_stock": "orders wait longest for stock",
+    "waiting_robot": "orders wait longest for a robot",
+    "waiting_people": "orders wait longest for people",
+    "people": "orders spend most of their time in people's hands",
+    "outside_shifts": "orders wait longest for the next shift",
+    "tour_wait": "orders wait longest for a tour to fill",
+    "aisle": "orders wait longest for a free aisle",
+    "port": "orders wait longest for a free port",
+    "conflict": "orders wait longest for a place that another robot works on",
+    "charging": "orders wait longest for a robot that charges",
+    "fault": "orders wait longest for a robot that is out of order",
+    "digging": "orders wait longest for boxes that stand in the way",
+}
+
+
+class Buffer(NamedTuple):
+    """Little's law on one buffer: what stands in it on average, what comes, how long each stays."""
+
+    mean_number: float
+    arrivals_per_s: float
+    mean_stay_s: float
+
+
+def buffers(run: RunFacts) -> dict[str, Buffer]:
+    """Number, arrival rate and stay for every place where boxes, tasks or orders wait, in the window.
+
+    The number comes from a running count over time, rate and stay from single stays cut to the window (one
+    that began before counts as arriving at its start), so number = rate x stay is a check of the facts.
+    """
+    layout = run.layout
+    places = {
+        "slots": range(layout.slots),
+        "staging": [layout.staging],
+        "overflow": [layout.overflow],
+        "ports": [port.place for port in layout.ports],
+        "robots": [layout.robot_place(robot) for robot in range(run.robots)],
+        "pick_station": [layout.pick_station],
+        "loose_rack": [layout.loose_rack],
+    }
+    stays = {name: run.standing(run.places(chosen)) for name, chosen in places.items()}
+    waits = {name: (table["start"], table["end"]) for name, table in stays.items()}
+    spans = run.task_spans
+    free = spans["robot"] == NONE
+    waits["waiting_tasks"] = (spans["start"][free], spans["end"][free])
+    waits["open_orders"] = (run.orders["start"], run.orders["end"])
+    found = {}
+    for name, (start, end) in waits.items():
+        stayed = run.cut(start, end)
+        n = int((stayed > 0).sum())
+        found[name] = Buffer(
+            mean_number=steps(start, end).mean(run.start_ms, run.end_ms) or 0.0,
+            arrivals_per_s=_ratio(n * 1000, run.span_ms) or 0.0,
+            mean_stay_s=_ratio(stayed.sum() / 1000, n) or 0.0,
+        )
+    return found
+
+
+def _robot_shift_ms(run: RunFacts) -> Ints:
+    """Shift time of the fleet in the window by cause; shape (len(ROBOT_CAUSES),)."""
+    segments = run.segments
+    return sum_by(segments["cause"], run.open_cut(segments["start"], segments["end"]), len(ROBOT_CAUSES))
+
+
+def _people_ms(run: RunFacts) -> dict[str, int]:
+    """Hands-on time in the window by kind of work."""
+    work = run.table("person_work")
+    spent = sum_by(work["work"], run.cut(work["time_ms"], work["end"]), len(WORK))
+    return dict(zip(WORK, spent.tolist(), strict=True))
+
+
+def _meters_issued(run: RunFacts) -> int:
+    return int(bits(run.measured("meters_issued")["mask"]).sum())
+
+
+def _stock_at_end(run: RunFacts) -> tuple[Ints, Ints]:
+    """The boxes in the store at the end of the run, and the meters in each."""
+    stays = run.stays
+    here = is_last(stays["box"]) & run.in_store[stays["place"]]
+    return stays["box"][here], stays["meters"][here]
+
+
+def _record_accuracy(run: RunFacts, weight: Ints) -> float | None:
+    stays = run.stays
+    counted = run.in_store[stays["place"]] | run.in_store[stays["recorded"]]
+    lasted = run.cut(stays["start"], stays["end"]) * weight * counted
+    return _ratio(lasted[stays["place"] == stays["recorded"]].sum(), lasted.sum())
+
+
+def _passed_over(run: RunFacts, key: Ints, tolerance: int) -> KpiValue:
+    """How many boxes were reserved while one of their SKU with a key lower by more than tolerance was free.
+
+    Free is a whole box from its receiving scan (or time 0) until its first reservation or its expiry, unless
+    a robot has it in hand. Only that first reservation is judged: an open box is used up first anyway.
+    """
+    boxes, reserved, received = run.boxes, run.table("box_reserved"), run.table("box_received")
+    first_box, first = np.unique(reserved["box"], return_index=True)
+    taken = look_up(first_box, reserved["time_ms"][first], boxes["box"])
+    scanned = look_up(received["box"], received["time_ms"], boxes["box"])
+    usable = np.where(boxes["truck"] == NONE, boxes["time_ms"], np.where(scanned == NONE, FOREVER, scanned))
+    until = np.minimum(np.where(taken == NONE, FOREVER, taken), run.overdue_from(boxes["box"]))
+    whole = boxes["meters"] == run.layout.meters_per_box
+    judged = (taken != NONE) & run.inside(taken) & whole
+    stock = np.flatnonzero(whole & (usable < until))
+    hand, hand_start, hand_end = _in_hand(run)
+    hand_start, hand_end = np.maximum(hand_start, usable[hand]), np.minimum(hand_end, until[hand])
+    hand, hand_start, hand_end = (column[hand_end > hand_start] for column in (hand, hand_start, hand_end))
+    count = 0
+    for sku in np.unique(boxes["sku"][judged]).tolist():
+        chosen = judged & (boxes["sku"] == sku)
+        free, held = stock[boxes["sku"][stock] == sku], boxes["sku"][hand] == sku
+        for value in np.unique(key[chosen]).tolist():
+            times = taken[chosen & (key == value)]
+            earlier, busy = free[key[free] < value - tolerance], held & (key[hand] < value - tolerance)
+            standing = _how_many(usable[earlier], until[earlier], times)
+            count += int((standing > _how_many(hand_start[busy], hand_end[busy], times)).sum())
+    n = int(judged.sum())
+    return {"value": count, "n": n, "parts": {"share": _ratio(count, n)}}
+
+
+def _in_hand(run: RunFacts) -> tuple[Ints, Ints, Ints]:
+    """When a robot had boxes on board or was to put them away next, as (row of `boxes`, start, end)."""
+    spans, tasks = run.task_spans, run.tasks
+    row = np.searchsorted(tasks["task"], spans["task"])
+    held = (spans["robot"] != NONE) & (tasks["class"][row] == PUT_AWAY)
+    aboard = run.standing(run.places([run.layout.robot_place(robot) for robot in range(run.robots)]))
+    box = np.concatenate([tasks["box"][row[held]], aboard["box"]])
+    start = np.concatenate([spans["start"][held], aboard["start"]])
+    end = np.concatenate([spans["end"][held], aboard["end"]])
+    return joined(np.searchsorted(run.boxes["box"], box), start, end)
+
+
+def _how_many(start: Ints, end: Ints, times: Ints) -> Ints:
+    """How many of the intervals [start, end) hold each instant."""
+    begun: Ints = np.searchsorted(np.sort(start), times, side="right")
+    return begun - np.searchsorted(np.sort(end), times, side="right")
+
+
+def _distribution(times_ms: Ints) -> KpiValue:
+    if not times_ms.size:
+        return {"value": None, "p50": None, "p95": None, "n": 0}
+    p50, p95 = (np.quantile(times_ms, [0.5, 0.95]) / 1000).tolist()
+    mean, n = float(times_ms.sum()) / 1000 / times_ms.size, int(times_ms.size)
+    return {"value": mean, "p50": p50, "p95": p95, "n": n}
+
+
+def _ratio(part: float | np.number[Any], whole: float | np.number[Any]) -> float | None:
+    """A share or a rate; None when there is nothing to divide by."""
+    return float(part) / float(whole) if whole else None
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f} %"

@@ -1,0 +1,808 @@
+"""The fleet: kinematics of one robot, tours of several boxes, aisles, ports and battery.
+
+One process a robot. It pulls work from the fleet's queues, makes a tour of at most 2 x carry boxes (put-aways
+fetched at a port, then slots in the best order, then the delivery), and rests at its dwell point. A stretch in
+which nobody else can see or change anything is one timeout, recorded when it begins. Robots share aisles, ports
+and chargers: a robot frees what it holds before it claims the next, so no ring of waiting robots can close.
+
+Left out: people in the aisles, faults, and re-optimising a tour that has begun.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+
+from simpy import Environment, Event, Timeout
+
+from sim.facts import (
+    BATTERY, CHARGE, COUNT, DIGGING, EMPTIES, GO_CHARGE, IDLE, ISSUE, LOOSE_RETURN, NONE, PARK, PUT_AWAY,
+    ROBOT_STRETCH, TASK_ASSIGNED, TASK_RETURNED, TOUR_ENDED, TOUR_STARTED, WAIT_AISLE, WAIT_CHARGER,
+    WAIT_CONFLICT, WAIT_PORT, WAIT_TOUR, WORKING,
+)  # fmt: skip
+from sim.params import JsonFloat, JsonInt, Params, fact
+
+if TYPE_CHECKING:
+    from sim.layout import Layout
+    from sim.travel import Travel
+
+Life = Generator[Event, object, None]
+"""Steps of a process: a generator that yields what it waits for."""
+
+
+class RobotParams(Params):
+    """The fleet, its kinematics and its battery."""
+
+    count: JsonInt = fact(1, "robots in the room", origin="assumption", ge=0, le=50)
+    kind: Literal["acr", "top_gripper"] = fact("acr", "case-handling robot, or gripper from above", origin="assumption")
+    access: Literal["direct", "stack_lifo"] = fact(
+        "direct", "each box on its own support, or free stacks whose top box leaves first", origin="assumption")
+    handling_unit: Literal["box", "stack"] = fact(
+        "box", "what one pick or place takes: a box, or the boxes wanted from the top of one stack")
+    axes: Literal["sequential", "simultaneous"] = fact(
+        "sequential", "drive then lift (ACR), or both at once (crane)", origin="assumption")
+    carry: JsonInt = fact(4, "boxes on board", unit="boxes", origin="assumption", ge=1, le=16)
+    speed_m_per_s: JsonFloat = fact(1.5, "travel speed", unit="m/s", origin="assumption", gt=0, le=20)
+    acceleration_m_per_s2: JsonFloat = fact(
+        0.7, "travel acceleration; inf for none", unit="m/s2", origin="assumption", gt=0, allow_inf_nan=True)
+    lift_speed_m_per_s: JsonFloat = fact(0.5, "lift speed", unit="m/s", origin="assumption", gt=0, le=20)
+    lift_acceleration_m_per_s2: JsonFloat = fact(
+        0.5, "lift acceleration; inf for none", unit="m/s2", origin="assumption", gt=0, allow_inf_nan=True)
+    pick_s: JsonFloat = fact(6.0, "time to take a box", unit="s", origin="assumption", ge=0, le=3600)
+    place_s: JsonFloat = fact(6.0, "time to set a box down", unit="s", origin="assumption", ge=0, le=3600)
+    positioning_s: JsonFloat = fact(1.5, "fine positioning at each stop", unit="s", origin="assumption", ge=0, le=3600)
+    turn_s: JsonFloat = fact(4.0, "time of one turn between two straight legs", unit="s", origin="assumption", ge=0, le=3600)
+    transfer_s: JsonFloat = fact(
+        2.0, "time to move a box between the fork and the rack on board", unit="s", origin="assumption", ge=0, le=3600)
+    passing: bool = fact(False, "whether robots can pass each other in an aisle", origin="assumption")
+    run_h: JsonFloat = fact(8.4, "working time on a full battery", unit="h", origin="sourced", gt=0, le=10000)
+    charge_h: JsonFloat = fact(2.7, "time of a full charge", unit="h", origin="sourced", gt=0, le=1000)
+    charge_below: JsonFloat = fact(0.25, "state of charge at which a robot goes to charge", origin="assumption", ge=0, lt=1)
+    resume_above: JsonFloat = fact(0.80, "state of charge at which it resumes", origin="assumption", gt=0, le=1)
+    idle_draw: JsonFloat = fact(0.02, "share of the working draw that standing still takes", origin="assumption", ge=0, le=1)
+
+
+class TourParams(Params):
+    """How boxes are gathered into tours."""
+
+    command: Literal["single", "dual"] = fact("dual", "whether put-aways and retrievals share a tour")
+    max_wait_s: JsonFloat = fact(
+        60.0, "longest wait for more put-aways before a tour that is not full starts", unit="s", origin="assumption", ge=0, le=86400)
+
+
+class Task:
+    """One piece of robot work: a box to bring from a place to a place, or a slot to visit.
+
+    `source` and `target` are places (a target slot may be NONE until pickup); `column` is the tier column
+    reserved at the target. `service_ms` is the time a visit takes.
+    """
+
+    __slots__ = (
+        "assigned", "box", "cancelled", "column", "created", "kind", "number", "order", "service_ms",
+        "source", "target",
+    )  # fmt: skip
+
+    def __init__(self, number: int, kind: int, box: int, source: int, target: int, created: int) -> None:
+        self.number = number
+        self.kind = kind
+        self.box = box
+        self.source = source
+        self.target = target
+        self.created = created
+        self.column = NONE
+        self.order = NONE
+        self.service_ms = 0
+        self.assigned = False
+        self.cancelled = False
+
+
+class Robot:
+    """One robot: where it stands, what it carries and what it holds."""
+
+    __slots__ = ("aisle", "board", "charge_ms", "fork", "idle_since", "number", "own", "place", "port", "slot",
+                 "tour", "wake", "z")  # fmt: skip
+
+    def __init__(self, number: int, own: int, place: int, charge_ms: float) -> None:
+        self.number = number
+        self.own = own
+        self.place = place
+        self.z = 0
+        self.board: list[int] = []
+        self.fork = NONE
+        self.charge_ms = charge_ms
+        self.aisle = NONE
+        self.port = NONE
+        self.slot = NONE
+        self.tour = NONE
+        self.idle_since = NONE
+        self.wake: Event | None = None
+
+
+class Lock:
+    """Something one robot has at a time: an aisle, a port, a slot. Waiting robots get it in turn."""
+
+    __slots__ = ("owner", "waiting")
+
+    def __init__(self) -> None:
+        self.owner = NONE
+        self.waiting: deque[tuple[int, Event]] = deque()
+
+    def release(self) -> None:
+        """Pass it to the robot that has waited longest, or leave it free."""
+        if self.waiting:
+            self.owner, event = self.waiting.popleft()
+            event.succeed()
+        else:
+            self.owner = NONE
+
+
+class DispatchView:
+    """What a dispatch rule may see: the oldest waiting task of each class."""
+
+    __slots__ = ("_fleet",)
+
+    def __init__(self, fleet: "Fleet") -> None:
+        self._fleet = fleet
+
+    def waiting_since_ms(self, task_class: int) -> int:
+        """How long the oldest task of a class has waited, or NONE when none waits."""
+        queue = self._fleet.waiting[task_class]
+        return self._fleet.env.now - queue[0].created if queue else NONE
+
+    @property
+    def ageing_ms(self) -> float:
+        """The waiting time that lifts a task by one class."""
+        return self._fleet.ageing_ms
+
+
+Dispatch = Callable[[DispatchView], int]
+"""A dispatch rule: the class of work that a free robot takes first, or NONE when nothing waits."""
+
+_PRIORITY: Final = {ISSUE: 4, PUT_AWAY: 3, LOOSE_RETURN: 2, EMPTIES: 1, COUNT: 0}
+
+
+def by_priority(view: DispatchView) -> int:
+    """Orders before put-aways before returns, empties and counts; waiting lifts a task class by class."""
+    best, best_score = NONE, -1.0
+    for task_class, priority in _PRIORITY.items():
+        age = view.waiting_since_ms(task_class)
+        if age >= 0:
+            score = priority + age / view.ageing_ms
+            if score > best_score:
+                best, best_score = task_class, score
+    return best
+
+
+def oldest_first(view: DispatchView) -> int:
+    """Whatever has waited longest."""
+    best, longest = NONE, NONE
+    for task_class in _PRIORITY:
+        age = view.waiting_since_ms(task_class)
+        if age > longest:
+            best, longest = task_class, age
+    return best
+
+
+def put_away_first(view: DispatchView) -> int:
+    """Put-aways before orders: clears the staging area first."""
+    for task_class in (PUT_AWAY, ISSUE, LOOSE_RETURN, EMPTIES, COUNT):
+        if view.waiting_since_ms(task_class) >= 0:
+            return task_class
+    return NONE
+
+
+DISPATCH: Final[dict[str, Dispatch]] = {
+    "priority": by_priority,
+    "oldest-first": oldest_first,
+    "put-away-first": put_away_first,
+}
+
+
+class DwellView(NamedTuple):
+    """What a dwell rule may see: places of the store."""
+
+    inbound: int
+    outbound: int
+    chargers: tuple[int, ...]
+    centre: int
+
+
+Dwell = Callable[[DwellView], int]
+"""A dwell rule: the place where a robot waits for work, or NONE to stay where it is."""
+
+
+def dwell_at_port(view: DwellView) -> int:
+    """At the inbound port."""
+    return view.inbound
+
+
+def dwell_at_outbound(view: DwellView) -> int:
+    """At the outbound port."""
+    return view.outbound
+
+
+def dwell_in_place(view: DwellView) -> int:
+    """Where the last tour ended (at the aisle's mouth where robots cannot pass)."""
+    return NONE
+
+
+def dwell_at_charger(view: DwellView) -> int:
+    """At the charger, charging while it waits."""
+    return view.chargers[0] if view.chargers else view.inbound
+
+
+def dwell_at_centre(view: DwellView) -> int:
+    """At the slot from which all slots are nearest on average."""
+    return view.centre
+
+
+DWELL: Final[dict[str, Dwell]] = {
+    "port": dwell_at_port,
+    "outbound": dwell_at_outbound,
+    "stay": dwell_in_place,
+    "charger": dwell_at_charger,
+    "centre": dwell_at_centre,
+}
+
+EXACT_STOPS: Final = 9
+"""Tours of up to so many different slots are ordered by exact search; larger ones by insertion and 2-opt."""
+
+
+def order_stops(
+    start: int, stops: Sequence[tuple[int, int]], end: int, load: int, carry: int, cost: Callable[[int, int], int]
+) -> list[int]:
+    """The cheapest order in which to visit stops, as indices into `stops`.
+
+    A stop is (place, change of load); the load starts at `load`, never exceeds `carry`; the path runs from
+    `start` to `end` (NONE: it ends at the last stop). Branch and bound over all feasible orders up to
+    `EXACT_STOPS` stops. Each slot is one stop: with times that keep the triangle inequality, a slot's
+    set-downs gain nothing by a second visit, nor do its picks.
+    """
+    n = len(stops)
+    if n <= 1:
+        return list(range(n))
+    places = [place for place, _ in stops]
+    change = [delta for _, delta in stops]
+    between = [[cost(a, b) for b in places] for a in places]
+    first = [cost(start, b) for b in places]
+    last = [cost(a, end) if end != NONE else 0 for a in places]
+    if n > EXACT_STOPS:
+        return _insertion_order(first, between, last, change, load, carry)
+    if n == 2:
+        ahead = first[0] + between[0][1] + last[1]
+        back = first[1] + between[1][0] + last[0]
+        ahead_fits = load + change[0] <= carry
+        back_fits = load + change[1] <= carry
+        return [0, 1] if ahead_fits and (ahead <= back or not back_fits) else [1, 0]
+    # The least way out of each stop bounds what the rest of the tour costs at least.
+    least_out = [min(last[i], *(between[i][j] for j in range(n) if j != i)) for i in range(n)]
+    best_cost = 1 << 62
+    best: list[int] = []
+    path: list[int] = []
+
+    def visit(at: int, so_far: int, now: int, left: int, bound: int) -> None:
+        nonlocal best_cost, best
+        if not left:
+            total = so_far + last[at]
+            if total < best_cost:
+                best_cost, best = total, path.copy()
+            return
+        costs = first if at < 0 else between[at]
+        options = sorted((costs[i], i) for i in range(n) if left >> i & 1 and now + change[i] <= carry)
+        for step, i in options:
+            if so_far + step + bound >= best_cost:
+                break
+            path.append(i)
+            visit(i, so_far + step, now + change[i], left & ~(1 << i), bound - least_out[i])
+            path.pop()
+
+    visit(-1, 0, load, (1 << n) - 1, sum(least_out))
+    return best
+
+
+def _insertion_order(
+    first: list[int], between: list[list[int]], last: list[int], change: list[int], load: int, carry: int
+) -> list[int]:
+    """A good feasible order for large tours: set-downs before picks by insertion, then 2-opt."""
+
+    def total(order: list[int]) -> int:
+        now = load
+        for i in order:
+            now += change[i]
+            if now > carry:
+                return 1 << 62
+        legs = sum(between[a][b] for a, b in pairwise(order))
+        return first[order[0]] + legs + last[order[-1]]
+
+    order: list[int] = []
+    for i in sorted(range(len(change)), key=lambda i: (change[i] > 0, i)):
+        order = min((order[:k] + [i] + order[k:] for k in range(len(order) + 1)), key=total)
+    improved = True
+    while improved:
+        improved = False
+        now = total(order)
+        for a in range(len(order) - 1):
+            for b in range(a + 2, len(order) + 1):
+                trial = order[:a] + order[a:b][::-1] + order[b:]
+                cost = total(trial)
+                if cost < now:
+                    order, now, improved = trial, cost, True
+    return order
+
+
+class Floor(Protocol):
+    """What the fleet asks of the warehouse; `warehouse.Warehouse` answers."""
+
+    def expecting_put_aways(self) -> bool: ...
+    def locate(self, task: Task) -> bool: ...
+    def assigned(self, task: Task) -> None: ...
+    def unassigned(self, task: Task) -> None: ...
+    def picked(self, task: Task, robot: Robot) -> None: ...
+    def stored(self, task: Task, robot: Robot) -> None: ...
+    def delivered(self, task: Task, robot: Robot, port: int) -> None: ...
+    def visited(self, task: Task, robot: Robot) -> None: ...
+    def out_place(self, port: int) -> Event | None: ...
+    def where(self, box: int) -> tuple[int, int, int]: ...
+    def landing(self, slot: int, column: int) -> int: ...
+    def blocker_of(self, task: Task) -> int: ...
+    def dig_target(self, box: int, robot: Robot, on_board: bool) -> tuple[int, int] | None: ...
+    def dig_out(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None: ...
+    def dig_in(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None: ...
+
+
+class Fleet:
+    """The robots, the work that waits for them, and the aisles, ports and chargers they share."""
+
+    def __init__(
+        self,
+        env: Environment,
+        layout: "Layout",
+        travel: "Travel",
+        robots: RobotParams,
+        tours: TourParams,
+        *,
+        dispatch: str,
+        dwell: str,
+        ageing_ms: float,
+        record: Callable[[tuple[int, ...]], None],
+    ) -> None:
+        self.env = env
+        self.layout = layout
+        self.travel = travel
+        self.params = robots
+        self.record = record
+        self.ageing_ms = ageing_ms
+        self.waiting: list[deque[Task]] = [deque() for _ in range(5)]
+        self.floor: Floor
+        self._dispatch = DISPATCH[dispatch]
+        self._view = DispatchView(self)
+        self._dual = tours.command == "dual"
+        self._max_wait = round(tours.max_wait_s * 1000)
+        self._carry = robots.carry
+        self._pick = round(robots.pick_s * 1000)
+        self._place = round(robots.place_s * 1000)
+        self._transfer = round(robots.transfer_s * 1000)
+        self._positioning = round(robots.positioning_s * 1000)
+        self._by_stack = robots.handling_unit == "stack"
+        self._full_ms = robots.run_h * 3_600_000
+        self._low_ms = robots.charge_below * self._full_ms
+        self._resume_ms = robots.resume_above * self._full_ms
+        self._per_ms = robots.run_h / robots.charge_h
+        self._z = [int(z) for z in layout.z_mm]
+        self._zone = [NONE if mouth else aisle for aisle, mouth in zip(layout.aisle, layout.at_mouth, strict=True)]
+        self._alone = robots.count <= 1
+        self._narrow = not self._alone and not robots.passing
+        self._aisles = [Lock() for _ in layout.mouths]
+        self._ports = {port.place: Lock() for port in layout.ports}
+        self._slots: dict[int, Lock] = {}
+        self._free_chargers = list(layout.chargers)
+        self._charger_queue: deque[Event] = deque()
+        self._dwell_place = DWELL[dwell](
+            DwellView(layout.inbound, layout.outbound, tuple(layout.chargers), self._centre(dwell))
+        )
+        self._tours = 0
+        self.robots = [
+            Robot(r, layout.robot_place(r), layout.inbound, self._full_ms) for r in range(robots.count)
+        ]
+
+    def start(self) -> None:
+        """Set the robots to work, from the inbound port."""
+        for robot in self.robots:
+            self.record((self.env.now, ROBOT_STRETCH, robot.number, IDLE, robot.place, robot.place, 0, NONE, NONE, NONE))
+            robot.idle_since = self.env.now
+            self.env.process(self._live(robot))
+
+    def post(self, task: Task) -> None:
+        """Add a task to the work that waits, and wake a robot for it."""
+        self.waiting[task.kind].append(task)
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Wake a resting robot: work that could not start before may do so now."""
+        for robot in self.robots:
+            if robot.wake is not None:
+                robot.wake.succeed()
+                robot.wake = None
+                return
+
+    def drop_cancelled(self, task_class: int) -> deque[Task]:
+        """The queue of a class, without cancelled tasks at its head."""
+        queue = self.waiting[task_class]
+        while queue and queue[0].cancelled:
+            queue.popleft()
+        return queue
+
+    # -- one robot's life -------------------------------------------------------------------------
+
+    def _live(self, robot: Robot) -> Life:
+        while True:
+            if robot.charge_ms < self._low_ms and self.layout.chargers:
+                yield from self._charge(robot)
+            tour = self._plan()
+            if tour is None:
+                yield from self._rest(robot)
+            elif isinstance(tour, int):
+                yield from self._wait_to_fill(robot, tour)
+            else:
+                began = self.env.now
+                yield from self._run(robot, *tour)
+                robot.charge_ms -= self.env.now - began
+
+    def _plan(self) -> tuple[list[Task], list[Task], list[Task]] | int | None:
+        """The next tour as (put-aways, retrievals, visits), a wait in ms to fill one, or nothing."""
+        for task_class in range(5):
+            self.drop_cancelled(task_class)
+        seed = self._dispatch(self._view)
+        if seed == NONE:
+            return None
+        if seed == COUNT:
+            queue = self.waiting[COUNT]
+            limit = 2 * self._carry if self._dual else 1
+            return [], [], [queue.popleft() for _ in range(min(limit, len(queue)))]
+        inward: list[Task] = []
+        outward: list[Task] = []
+        if seed != ISSUE or self._dual:
+            classes = (LOOSE_RETURN, PUT_AWAY, EMPTIES) if seed == LOOSE_RETURN else (PUT_AWAY, LOOSE_RETURN, EMPTIES)
+            for task_class in classes:
+                self._draw(task_class, inward)
+        if seed == ISSUE or self._dual:
+            self._draw(ISSUE, outward)
+        if not inward and not outward and seed != ISSUE:
+            self._draw(ISSUE, outward)
+        if not inward and not outward:
+            return None
+        if not outward and len(inward) < self._carry and self._max_wait and self.floor.expecting_put_aways():
+            wait = min(task.created for task in inward) + self._max_wait - self.env.now
+            if wait > 0:
+                for task in reversed(inward):
+                    self.waiting[task.kind].appendleft(task)
+                return wait
+        return inward, outward, []
+
+    def _draw(self, task_class: int, into: list[Task]) -> None:
+        queue = self.waiting[task_class]
+        skipped: list[Task] = []
+        while queue and len(into) < self._carry:
+            task = queue.popleft()
+            if task.cancelled:
+                continue
+            if self.floor.locate(task):
+                into.append(task)
+            else:
+                skipped.append(task)
+        queue.extendleft(reversed(skipped))
+
+    def _run(self, robot: Robot, inward: list[Task], outward: list[Task], visits: list[Task]) -> Life:
+        """One tour: fetch at the ports, call at the slots in the best order, deliver."""
+        env, record, floor, layout = self.env, self.record, self.floor, self.layout
+        tour = robot.tour = self._tours
+        self._tours += 1
+        record((env.now, TOUR_STARTED, robot.number, tour, len(inward), len(outward)))
+        for tasks in (inward, outward, visits):
+            for task in tasks:
+                task.assigned = True
+                record((env.now, TASK_ASSIGNED, task.number, robot.number, tour))
+                floor.assigned(task)
+        if visits:
+            yield from self._visit(robot, visits)
+            record((env.now, TOUR_ENDED, robot.number, tour))
+            return
+        ports = [layout.outbound if task.kind == LOOSE_RETURN else task.source for task in inward]
+        for port in sorted(set(ports)):
+            for task, fetch_at in zip(inward, ports, strict=True):
+                if fetch_at == port:
+                    yield from self._pick_box(robot, task, port, self._z[port])
+                    floor.picked(task, robot)
+        stores: dict[int, list[Task]] = {}
+        for task in inward:
+            stores.setdefault(task.target, []).append(task)
+        takes: dict[int, list[Task]] = {}
+        for task in outward:
+            takes.setdefault(task.source, []).append(task)
+        stops = [(slot, -len(tasks)) for slot, tasks in stores.items()]
+        stops += [(slot, len(tasks)) for slot, tasks in takes.items()]
+        delivery = layout.outbound if outward else NONE
+        for index in order_stops(robot.place, stops, delivery, len(inward), self._carry, self._stop_cost):
+            slot, change = stops[index]
+            if change < 0:
+                for task in stores[slot]:
+                    yield from self._set_down(robot, task, slot)
+                    floor.stored(task, robot)
+            else:
+                yield from self._take_boxes(robot, takes[slot])
+        for task in outward:
+            if task.assigned:
+                yield from self._deliver(robot, task)
+        record((env.now, TOUR_ENDED, robot.number, tour))
+
+    def _visit(self, robot: Robot, visits: list[Task]) -> Life:
+        """Call at slots one after another; urgent work takes over between two of them."""
+        stops = [(task.target, 0) for task in visits]
+        order = order_stops(robot.place, stops, self.layout.inbound, 0, 1, self._stop_cost)
+        for k, index in enumerate(order):
+            task = visits[index]
+            if k and (self.drop_cancelled(ISSUE) or self.drop_cancelled(PUT_AWAY)):
+                for rest in reversed(order[k:]):
+                    self._return(visits[rest], robot)
+                return
+            yield from self._go(robot, task.target, self._z[task.target], task.service_ms, WORKING, task.number)
+            self.floor.visited(task, robot)
+        if not self._dual:
+            yield from self._go(robot, self.layout.inbound, 0, 0, WORKING, NONE)
+
+    def _return(self, task: Task, robot: Robot) -> None:
+        """Put a task back to the head of its queue: the tour was replanned."""
+        task.assigned = False
+        self.record((self.env.now, TASK_RETURNED, task.number, robot.number))
+        self.floor.unassigned(task)
+        self.waiting[task.kind].appendleft(task)
+
+    # -- handling ---------------------------------------------------------------------------------
+
+    def _pick_box(self, robot: Robot, task: Task, place: int, z: int) -> Life:
+        """Take a task's box on board; a box on the fork first goes to the rack on board."""
+        handle = self._pick
+        if robot.fork != NONE:
+            handle += self._transfer
+        yield from self._go(robot, place, z, handle, WORKING, task.number)
+        robot.board.append(task.box)
+        robot.fork = task.box if self._carry > 1 else NONE
+
+    def _set_down(self, robot: Robot, task: Task, slot: int) -> Life:
+        z = self._z[slot] + self.layout.tier_mm * self.floor.landing(slot, task.column)
+        yield from self._go(robot, slot, z, self._unload(robot, task.box), WORKING, task.number)
+
+    def _unload(self, robot: Robot, box: int) -> int:
+        """Time to set a box down, with its way from the rack on board to the fork."""
+        handle = self._place
+        if self._carry > 1 and robot.fork != box:
+            handle += self._transfer if robot.fork == NONE else 2 * self._transfer
+        robot.board.remove(box)
+        robot.fork = NONE
+        return handle
+
+    def _take_boxes(self, robot: Robot, tasks: list[Task]) -> Life:
+        """Take all boxes wanted at a slot, digging where others stand on them."""
+        floor, layout = self.floor, self.layout
+        stacked = self.params.access == "stack_lifo"
+        if stacked:
+            tasks.sort(key=lambda t: (floor.where(t.box)[1], -floor.where(t.box)[2]))
+        run: tuple[int, int] | None = None
+        for task in tasks:
+            held: list[tuple[int, tuple[int, int]]] = []
+            slot, column, tier = floor.where(task.box)
+            if column == NONE:
+                self._return(task, robot)
+                continue
+            while stacked and (blocker := floor.blocker_of(task)) != NONE:
+                target = floor.dig_target(blocker, robot, len(robot.board) + 2 <= self._carry)
+                if target is None:
+                    break
+                z = self._z[slot] + layout.tier_mm * floor.where(blocker)[2]
+                handle = self._pick + (self._transfer if robot.fork != NONE else 0)
+                yield from self._go(robot, slot, z, handle, DIGGING, task.number)
+                robot.board.append(blocker)
+                robot.fork = blocker if self._carry > 1 else NONE
+                floor.dig_out(blocker, task, robot, target)
+                if target[0] == NONE:
+                    held.append((blocker, (slot, column)))
+                else:
+                    yield from self._dig_down(robot, blocker, task, target)
+            else:
+                z = self._z[slot] + layout.tier_mm * tier
+                handle = self._pick + (self._transfer if robot.fork != NONE else 0)
+                if self._by_stack and run == (slot, column) and robot.place == slot:
+                    handle = 0
+                yield from self._go(robot, slot, z, handle, WORKING, task.number)
+                robot.board.append(task.box)
+                robot.fork = task.box if self._carry > 1 else NONE
+                run = (slot, column)
+                floor.picked(task, robot)
+                for blocker, back in reversed(held):
+                    yield from self._dig_down(robot, blocker, task, back)
+                continue
+            for blocker, back in reversed(held):
+                yield from self._dig_down(robot, blocker, task, back)
+            self._return(task, robot)
+
+    def _dig_down(self, robot: Robot, blocker: int, task: Task, target: tuple[int, int]) -> Life:
+        slot, column = target
+        z = self._z[slot] + self.layout.tier_mm * self.floor.landing(slot, column)
+        yield from self._go(robot, slot, z, self._unload(robot, blocker), DIGGING, task.number)
+        self.floor.dig_in(blocker, task, robot, target)
+
+    def _deliver(self, robot: Robot, task: Task) -> Life:
+        """Set a box down at the outbound port; a full port blocks the robot."""
+        port = task.target
+        if robot.place != port:
+            yield from self._go(robot, port, self._z[port], 0, WORKING, task.number)
+        while (free := self.floor.out_place(port)) is not None:
+            self._stretch(robot, WAIT_PORT, port, task.number)
+            yield free
+        yield from self._go(robot, port, self._z[port], self._unload(robot, task.box), WORKING, task.number)
+        self.floor.delivered(task, robot, port)
+
+    # -- moving -----------------------------------------------------------------------------------
+
+    def _go(self, robot: Robot, place: int, z: int, handle: int, activity: int, task: int) -> Life:
+        """Drive to a place and handle there: one stretch, or several where an aisle or port is shared."""
+        env = self.env
+        here = robot.place
+        if not self._alone and (here != place or (place in self._ports and robot.port != place)):
+            yield from self._enter(robot, place, activity, task)
+            here = robot.place
+        if here == place:
+            travel = self.travel.lift_ms(abs(z - robot.z)) if z != robot.z else 0
+        else:
+            travel = self.travel.between_ms(here, robot.z, place, z) if self._alone else self._way(robot, place, z)
+            handle += self._positioning
+        now = env._now
+        arrive = now + travel
+        self.record((now, ROBOT_STRETCH, robot.number, activity, here, place, z, arrive, arrive + handle, task))
+        yield Timeout(env, travel + handle)
+        robot.place = place
+        robot.z = z
+
+    def _enter(self, robot: Robot, place: int, activity: int, task: int) -> Life:
+        """Leave what the robot holds and claim what it needs next: first free, then claim, so none deadlocks."""
+        zone = self._zone[place]
+        if robot.slot != NONE:
+            self._slots[robot.slot].release()
+            robot.slot = NONE
+        if robot.port != NONE and zone == NONE:
+            self._ports[robot.port].release()
+            robot.port = NONE
+        if self._narrow and robot.aisle != NONE and robot.aisle != zone:
+            mouth = self.layout.mouths[robot.aisle]
+            ahead = self.travel.exit_ms(robot.place)
+            end = self.env.now + ahead
+            self.record((self.env.now, ROBOT_STRETCH, robot.number, activity, robot.place, mouth, robot.z, end, end, task))
+            yield Timeout(self.env, ahead)
+            robot.place = mouth
+            self._aisles[robot.aisle].release()
+            robot.aisle = NONE
+        if zone != NONE:
+            if self._narrow and robot.aisle != zone:
+                yield from self._claim(robot, self._aisles[zone], WAIT_AISLE, task)
+                robot.aisle = zone
+            elif not self._narrow and place < self.layout.slots:
+                yield from self._claim(robot, self._slots.setdefault(place, Lock()), WAIT_CONFLICT, task)
+                robot.slot = place
+            if robot.port != NONE:
+                self._ports[robot.port].release()
+                robot.port = NONE
+        elif place in self._ports and activity != PARK:
+            yield from self._claim(robot, self._ports[place], WAIT_PORT, task)
+            robot.port = place
+
+    def _claim(self, robot: Robot, lock: Lock, cause: int, task: int) -> Life:
+        if lock.owner == NONE:
+            lock.owner = robot.number
+            return
+        event = Event(self.env)
+        lock.waiting.append((robot.number, event))
+        self._stretch(robot, cause, robot.place, task)
+        yield event
+
+    def _way(self, robot: Robot, place: int, z: int) -> int:
+        """Travel time from where the robot stands, the turn at a mouth it has come out of included."""
+        here = robot.place
+        aisle = self.layout.aisle[here]
+        if here != self.layout.mouths[aisle]:
+            return self.travel.between_ms(here, robot.z, place, z)
+        drive = self.travel.from_mouth_ms(aisle, place, arriving=True)
+        lift = self.travel.lift_ms(abs(z - robot.z))
+        return drive + lift if self.params.axes == "sequential" else max(drive, lift)
+
+    def _stretch(self, robot: Robot, activity: int, place: int, task: int) -> None:
+        """Record that an open-ended stretch begins."""
+        self.record((self.env.now, ROBOT_STRETCH, robot.number, activity, place, place, robot.z, NONE, NONE, task))
+
+    # -- standing ---------------------------------------------------------------------------------
+
+    def _rest(self, robot: Robot) -> Life:
+        """Go to the dwell point and wait for work, or for a battery that runs low."""
+        goal = self._dwell_place
+        if goal == NONE and robot.aisle != NONE and self._narrow:
+            goal = self.layout.mouths[robot.aisle]
+        if goal != NONE and robot.place != goal:
+            began = self.env.now
+            yield from self._go(robot, goal, self._z[goal], 0, PARK, NONE)
+            robot.charge_ms -= self.env.now - began
+            return
+        if robot.port != NONE:
+            self._ports[robot.port].release()
+            robot.port = NONE
+        charging = robot.place in self._free_chargers
+        began = self.env.now
+        if charging:
+            self._free_chargers.remove(robot.place)
+        self._stretch(robot, CHARGE if charging else IDLE, robot.place, NONE)
+        robot.idle_since = began
+        wake = robot.wake = Event(self.env)
+        draw = self.params.idle_draw
+        if not charging and draw and self.layout.chargers:
+            left = max(1, math.ceil((robot.charge_ms - self._low_ms) / draw) + 1)
+            timer = Timeout(self.env, left)
+            assert timer.callbacks is not None
+            timer.callbacks.append(lambda _: self._ring(robot, wake))
+        yield wake
+        rested = self.env.now - began
+        if charging:
+            robot.charge_ms = min(self._full_ms, robot.charge_ms + rested * self._per_ms)
+            self._return_charger(robot.place)
+        else:
+            robot.charge_ms -= rested * draw
+
+    def _wait_to_fill(self, robot: Robot, wait: int) -> Life:
+        """Stand a moment for more put-aways to make a fuller tour."""
+        self._stretch(robot, WAIT_TOUR, robot.place, NONE)
+        wake = robot.wake = Event(self.env)
+        timer = Timeout(self.env, wait)
+        assert timer.callbacks is not None
+        timer.callbacks.append(lambda _: self._ring(robot, wake))
+        yield wake
+
+    def _ring(self, robot: Robot, wake: Event) -> None:
+        if robot.wake is wake:
+            robot.wake = None
+            wake.succeed()
+
+    def _charge(self, robot: Robot) -> Life:
+        """Drive to a free charger and charge up to the level at which work resumes."""
+        while not self._free_chargers:
+            if robot.aisle != NONE and self._narrow:
+                yield from self._enter(robot, self.layout.inbound, PARK, NONE)
+            self._stretch(robot, WAIT_CHARGER, robot.place, NONE)
+            event = Event(self.env)
+            self._charger_queue.append(event)
+            yield event
+        charger = min(self._free_chargers, key=lambda c: (self.travel.drive_ms(robot.place, c), c))
+        self._free_chargers.remove(charger)
+        yield from self._go(robot, charger, self._z[charger], 0, GO_CHARGE, NONE)
+        needed = math.ceil((self._resume_ms - robot.charge_ms) / self._per_ms)
+        now = self.env.now
+        self.record((now, BATTERY, robot.number, round(1000 * robot.charge_ms / self._full_ms)))
+        self.record((now, ROBOT_STRETCH, robot.number, CHARGE, charger, charger, robot.z, now, now + needed, NONE))
+        yield Timeout(self.env, needed)
+        robot.charge_ms = self._resume_ms
+        self.record((self.env.now, BATTERY, robot.number, round(1000 * robot.charge_ms / self._full_ms)))
+        self._return_charger(charger)
+
+    def _return_charger(self, charger: int) -> None:
+        self._free_chargers.append(charger)
+        self._free_chargers.sort()
+        if self._charger_queue:
+            self._charger_queue.popleft().succeed()
+
+    # -- places -----------------------------------------------------------------------------------
+
+    def _stop_cost(self, a: int, b: int) -> int:
+        return self.travel.between_ms(a, self._z[a], b, self._z[b])
+
+    def _centre(self, dwell: str) -> int:
+        if dwell != "centre":
+            return NONE
+        slots = range(self.layout.slots)
+        return min(slots, key=lambda a: (sum(self._stop_cost(a, b) for b in slots), a))

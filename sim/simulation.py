@@ -1,0 +1,424 @@
+"""One run: a scenario, a seed, and the processes that turn them into facts.
+
+`advance` may be called as often as one likes: in one go or in slices of a minute the facts are the same.
+Everything that a run tells (KPIs, report, exports) is made from its facts, its scenario and its layout.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from simpy import Environment, Timeout
+
+from sim.allocation import SlotIndex
+from sim.calendar import DAY_MS, WorkCalendar
+from sim.facts import LOT_CREATED, NONE, STATION_CONSUMED, TRUCK_CALLED_OFF
+from sim.layout import Layout
+from sim.ledger import Ledger
+from sim.opening import Opening, PseudoHistory
+from sim.orders import ORDER_TYPES, Delivery, OrderBook, OrderSpec, Supply
+from sim.people import People
+from sim.robots import Fleet
+from sim.stock import Stock
+from sim.streams import Streams
+from sim.trace import Trace
+from sim.travel import Travel
+from sim.warehouse import Order, Warehouse
+
+if TYPE_CHECKING:
+    from sim.robots import Life
+    from sim.scenario import Loaded, Scenario
+
+
+class Simulation:
+    """A run that can be advanced to any time, looked at, and asked for its result.
+
+    Parameters
+    ----------
+    scenario : what to simulate; a `Loaded` scenario also says where its files lie.
+    seed : the root of all random streams; the scenario's own when not given.
+    """
+
+    def __init__(self, scenario: "Scenario | Loaded", *, seed: int | None = None) -> None:
+        loaded = scenario
+        self.scenario: Scenario = getattr(loaded, "scenario", loaded)  # type: ignore[assignment]
+        scn = self.scenario
+        self.seed = scn.seed if seed is None else seed
+        self.start = scn.time.start
+        self.end_ms = scn.time.days * DAY_MS
+        self.calendar = WorkCalendar(scn.calendar, scn.time.start)
+        self.layout = build_layout(scn)
+        self.travel = Travel(self.layout, scn.robots)
+        self.streams = Streams(self.seed)
+        self.trace = Trace(scn.boxes.meters_per_box)
+        self.env = Environment(0)
+        self.sku_names = [sku.name for sku in scn.skus]
+        self.stations: list[str] = []
+        self._stacked = scn.robots.access == "stack_lifo"
+        self._shares = [sku.share for sku in scn.skus]
+        self._one_for_one = scn.demand.kind in ("hold_fill", "saturated")
+        self.book = OrderBook(
+            scn.demand, self._shares, self.calendar, self.streams,
+            meters_per_box=scn.boxes.meters_per_box, orders=self._listed_orders(),
+        )  # fmt: skip
+        self.supply = self._make_supply()
+        record = self.trace.record
+        self.stock = Stock(self.layout, stacked=self._stacked)
+        self.ledger = self._new_ledger()
+        self.fleet = Fleet(
+            self.env, self.layout, self.travel, scn.robots, scn.tour,
+            dispatch=scn.policy.dispatch, dwell=scn.policy.dwell,
+            ageing_ms=scn.policy.ageing_min * 60_000, record=record,
+        )  # fmt: skip
+        self.people = People(self.env, scn.people, self._people_calendar(), record)
+        self.warehouse = Warehouse(
+            self.env, self.layout, self.stock, self.ledger, self.fleet, self.people,
+            policy=scn.policy, staging=scn.staging,
+            allocation_stream=self.streams["policy.allocation"],
+            max_age_days=scn.demand.max_age_days, start_day=self.calendar.ordinal(0), record=record,
+        )  # fmt: skip
+        self._orders_drawn = 0
+        self._under_way: list[Delivery] = []
+        self._open_store()
+        self.fleet.start()
+        self.people.start()
+        if self._one_for_one:
+            self.warehouse.on_box_out = self._replace
+        if scn.demand.kind == "saturated":
+            self.warehouse.on_hand_over = self._next_order
+            self._saturate()
+        for delivery in self._under_way:
+            self._announce(delivery)
+        self.env.process(self._days())
+
+    @property
+    def now_ms(self) -> int:
+        """The simulated time reached, in milliseconds since time.start."""
+        return int(self.env.now)
+
+    def advance(self, until_ms: int) -> None:
+        """Run on until just before `until_ms`; what happens at that instant belongs to the next call."""
+        if until_ms > self.env.now:
+            self.env.run(until=until_ms)
+
+    def finish(self, progress: Callable[[float], None] | None = None) -> "Result":
+        """Run to the end, a simulated day at a time, and give the result."""
+        while self.now_ms < self.end_ms:
+            self.advance(min(self.end_ms, (self.now_ms // DAY_MS + 1) * DAY_MS))
+            if progress is not None:
+                progress(self.now_ms / self.end_ms)
+        return self.result()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state now, as recorded: JSON-ready, built anew, so that nothing is shared with the run."""
+        ledger, layout = self.ledger, self.layout
+        return {
+            "t_ms": self.now_ms,
+            "facts": len(self.trace),
+            "slots": [
+                {"slot": layout.names[slot], "boxes": len(ledger.boxes_in(slot)), "capacity": layout.capacity[slot]}
+                for slot in range(layout.slots)
+            ],
+            "robots": [
+                {"robot": r.number, "place": layout.names[r.place], "boxes": list(r.board)}
+                for r in self.fleet.robots
+            ],
+            "waiting_tasks": [len(queue) for queue in self.fleet.waiting],
+            "open_orders": len(self.warehouse.orders),
+        }
+
+    def check(self) -> None:
+        """Raise when an invariant of the truth or of the records does not hold."""
+        self.warehouse.check()
+
+    def result(self) -> "Result":
+        """What the run has shown so far."""
+        self.check()
+        self.trace.seal()
+        return Result(
+            self.trace, self.scenario, self.layout, self.calendar, self.seed, self.now_ms, self.names()
+        )
+
+    def names(self) -> dict[str, Any]:
+        """What the numbers in the facts stand for."""
+        return {
+            "start": self.start.isoformat(),
+            "meters_per_box": self.layout.meters_per_box,
+            "places": list(self.layout.names),
+            "skus": self.sku_names,
+            "stations": self.stations,
+        }
+
+    # -- the processes of the outside world ---------------------------------------------------------
+
+    def _days(self) -> "Life":
+        """Midnight's work, then the orders of the day as they fall due, day after day."""
+        env, warehouse = self.env, self.warehouse
+        orders_of = ORDER_TYPES[self.scenario.demand.kind]
+        due_ms = round(self.scenario.demand.due_h * 3_600_000)
+        day = 0
+        while True:
+            warehouse.expire(self.calendar.ordinal(day))
+            warehouse.check_cheaply()
+            self.trace.seal()
+            orders = list(orders_of(self.book, day))
+            for station, sku, meters in self.book.consumed:
+                self.trace.record((env.now, STATION_CONSUMED, station, sku, meters))
+            if not self._one_for_one:
+                for delivery in self.supply.call_off(day, self._positions()):
+                    self._announce(delivery)
+            for order in orders:
+                if order.at_ms > env.now:
+                    yield Timeout(env, order.at_ms - env.now)
+                due = order.due_ms
+                if due is None:
+                    due = self.calendar.add_open_ms(env.now, due_ms)
+                warehouse.release_order(order.station, due, order.lines, exogenous=order.exogenous)
+            day += 1
+            yield Timeout(env, day * DAY_MS - env.now)
+
+    def _positions(self) -> list[int]:
+        """Usable meters plus those on order, less those that orders wait for, by SKU."""
+        ledger = self.ledger
+        positions = [a + b for a, b in zip(ledger.on_hand, ledger.on_order, strict=True)]
+        for order in self.warehouse.orders.values():
+            for line in order.lines:
+                positions[line.sku] -= line.missing
+        return positions
+
+    def _announce(self, delivery: Delivery) -> None:
+        """A truck is called off; it comes when it is due."""
+        for sku, boxes in delivery.loads:
+            self.ledger.on_order[sku] += boxes * self.layout.meters_per_box
+            self.trace.record((self.env.now, TRUCK_CALLED_OFF, delivery.truck, sku, boxes, delivery.at_ms))
+        self.env.process(self._bring(delivery))
+
+    def _bring(self, delivery: Delivery) -> "Life":
+        yield Timeout(self.env, max(0, delivery.at_ms - self.env.now))
+        self._arrive(delivery)
+
+    def _arrive(self, delivery: Delivery) -> None:
+        day = self.env.now // DAY_MS
+        loads = []
+        for sku, boxes in delivery.loads:
+            maker, verified = self.supply.lot(day, boxes)
+            loads.append((sku, maker, verified))
+        self.warehouse.truck_arrives(delivery.truck, loads)
+
+    def _replace(self, sku: int) -> None:
+        """One box in for each box out (hold_fill, saturated)."""
+        delivery = self.supply.single(sku, self.now_ms)
+        self.ledger.on_order[sku] += self.layout.meters_per_box
+        self._arrive(delivery)
+
+    def _saturate(self) -> None:
+        """Begin with a backlog of orders and of boxes on trucks."""
+        demand = self.scenario.demand
+        boxes = max(1, 2 * self.scenario.robots.carry * self.scenario.robots.count)
+        for k in range(boxes):
+            self._replace(self.book.order(0, k).lines[0][0])
+        for _ in range(demand.backlog_orders):
+            self._next_order(None)
+
+    def _next_order(self, _: Order | None) -> None:
+        drawn = self.book.order(*divmod(self._orders_drawn, 4096))
+        self._orders_drawn += 1
+        due = self.calendar.add_open_ms(self.now_ms, round(self.scenario.demand.due_h * 3_600_000))
+        self.warehouse.release_order(drawn.station, due, drawn.lines, exogenous=False)
+
+    # -- building the run ---------------------------------------------------------------------------
+
+    def _new_ledger(self) -> Ledger:
+        layout = self.layout
+        index = SlotIndex(
+            layout, self.travel.one_way_ms(layout.inbound).tolist(), self._shares, self.scenario.policy.zones
+        )
+        return Ledger(layout, index, self.travel.one_way_ms(layout.outbound).tolist(), len(self._shares))
+
+    def _make_supply(self) -> Supply:
+        scn = self.scenario
+        target = scn.supply.target_fill
+        numbers = {sku.name: k for k, sku in enumerate(scn.skus)}
+        return Supply(
+            scn.supply, self.book, places=self.layout.boxes,
+            target_fill=scn.initial.fill if target is None else target,
+            deliveries=[(d.day, numbers[d.sku], d.boxes) for d in scn.supply.schedule],
+        )  # fmt: skip
+
+    def _people_calendar(self) -> WorkCalendar:
+        """The shifts without the breaks."""
+        breaks = self.scenario.people.breaks
+        if not breaks:
+            return self.calendar
+        shifts = []
+        for start, end in self.scenario.calendar.shifts:
+            at = start
+            for b, e in sorted(breaks):
+                if b < end and e > at:
+                    if b > at:
+                        shifts.append((at, b))
+                    at = max(at, e)
+            if at < end:
+                shifts.append((at, end))
+        return WorkCalendar(self.scenario.calendar.model_copy(update={"shifts": shifts}), self.start)
+
+    def _listed_orders(self) -> list[OrderSpec]:
+        """Orders that are given one by one: the schedule, the order file, the list at time 0."""
+        scn = self.scenario
+        numbers = {sku.name: k for k, sku in enumerate(scn.skus)}
+        orders = []
+        if scn.demand.kind == "schedule":
+            from sim.calendar import clock_ms
+
+            orders += [
+                OrderSpec(o.day * DAY_MS + clock_ms(o.at), o.station, None, ((numbers[o.sku], o.meters),), True)
+                for o in scn.demand.schedule
+            ]
+        if scn.demand.kind == "trace" and scn.demand.file is not None:
+            orders += self._read_orders(scn.demand.file)
+        return orders
+
+    def _read_orders(self, path: str) -> list[OrderSpec]:
+        from sim.stocklist import read_orders
+
+        lines: dict[str, list[Any]] = {}
+        for row in read_orders(path, self.sku_names, self.start):
+            lines.setdefault(row.order, []).append(row)
+        orders = []
+        for rows in lines.values():
+            first = rows[0]
+            if first.station not in self.stations:
+                self.stations.append(first.station)
+            orders.append(
+                OrderSpec(
+                    first.released_ms, self.stations.index(first.station), first.due_ms,
+                    tuple((row.sku, row.meters) for row in rows), exogenous=True,
+                )
+            )  # fmt: skip
+        return sorted(orders, key=lambda order: order.at_ms)
+
+    def _open_store(self) -> None:
+        """Put the stock of time 0 into the store: from a list, or as the policies would have left it."""
+        scn = self.scenario
+        if scn.initial.stock is not None:
+            self._open_from_list(scn.initial.stock)
+        elif scn.initial.fill > 0:
+            history = PseudoHistory(
+                self.layout, self._new_ledger(), self.book, self.supply, scn.policy,
+                self.streams["policy.opening"], stacked=self._stacked,
+                max_age_days=scn.demand.max_age_days, one_for_one=self._one_for_one,
+                orders_of=ORDER_TYPES["poisson" if scn.demand.kind != "stations" else "stations"],
+            )  # fmt: skip
+            self._set_up(history.run(scn.initial.fill, self._dwells()))
+        if scn.initial.orders is not None:
+            for order in self._read_orders(scn.initial.orders):
+                due = order.due_ms
+                if due is None:
+                    due = self.calendar.add_open_ms(0, round(scn.demand.due_h * 3_600_000))
+                self.env.process(self._release_listed(order, due))
+
+    def _release_listed(self, order: OrderSpec, due: int) -> "Life":
+        yield Timeout(self.env, max(0, order.at_ms - self.now_ms))
+        self.warehouse.release_order(order.station, due, order.lines, exogenous=True)
+
+    def _dwells(self) -> float:
+        """How many mean dwells the pseudo-history lasts: none where orders come from a list."""
+        listed = self.scenario.demand.kind in ("schedule", "trace")
+        return 0.0 if listed else self.scenario.initial.prefill_dwells
+
+    def _set_up(self, opening: Opening) -> None:
+        warehouse = self.warehouse
+        lots: dict[int, int] = {}
+        earliest: dict[int, int] = {}
+        for box in opening.boxes:
+            earliest[box.lot] = min(earliest.get(box.lot, box.verified_day), box.verified_day)
+        for each in opening.boxes:
+            lot = lots.get(each.lot)
+            if lot is None:
+                lot = lots[each.lot] = warehouse.new_lot(each.sku, earliest[each.lot], NONE)
+            mask = (1 << each.meters) - 1
+            place = self.layout.outside if each.slot == NONE else each.slot
+            box_number = warehouse.new_box(each.sku, lot, each.verified_day, mask, place, NONE)
+            if each.slot == NONE:
+                warehouse.rack_at_start(box_number, each.received_ms)
+            else:
+                warehouse.place_at_start(box_number, each.slot, each.column, each.tier, each.received_ms)
+        self._under_way = opening.deliveries
+
+    def _open_from_list(self, path: str) -> None:
+        from sim.stocklist import read_stock
+
+        rows = read_stock(path, self.layout, self.sku_names, self.start)
+        layout, warehouse = self.layout, self.warehouse
+        lots: dict[tuple[int, str], int] = {}
+        names: dict[int, str] = {}
+        for row in rows:
+            key = (row.sku, row.lot)
+            if key not in lots:
+                first = min(r.verified_day for r in rows if (r.sku, r.lot) == key)
+                lots[key] = warehouse.new_lot(row.sku, first, NONE)
+            mask = (1 << row.meters) - 1
+            in_slot = row.place < layout.slots
+            box = warehouse.new_box(
+                row.sku, lots[key], row.verified_day, mask, row.place if in_slot else layout.outside, NONE
+            )
+            names[box] = row.box
+            if in_slot:
+                warehouse.place_at_start(box, row.place, row.column, row.tier, -DAY_MS)
+            elif row.place == layout.loose_rack:
+                warehouse.rack_at_start(box, -DAY_MS)
+            else:
+                warehouse.stage_at_start(box, -DAY_MS)
+        self.box_names = names
+
+
+class Result:
+    """The facts of a run and what is needed to read them."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        scenario: "Scenario",
+        layout: Layout,
+        calendar: WorkCalendar,
+        seed: int,
+        end_ms: int,
+        names: dict[str, Any],
+    ) -> None:
+        self.trace = trace
+        self.scenario = scenario
+        self.layout = layout
+        self.calendar = calendar
+        self.seed = seed
+        self.end_ms = end_ms
+        self.names = names
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the facts: the same scenario and seed give the same."""
+        return self.trace.digest()
+
+    def kpis(self) -> dict[str, dict[str, Any]]:
+        """Every KPI by name, from the facts after the warm-up."""
+        from sim.kpis import RunFacts, compute
+
+        scenario = self.scenario
+        warmup = scenario.time.warmup_days * DAY_MS
+        return compute(RunFacts(self.trace, scenario, self.layout, self.calendar, warmup, self.end_ms))
+
+
+def build_layout(scenario: "Scenario") -> Layout:
+    """The layout of a scenario."""
+    return Layout(
+        scenario.layout,
+        meters_per_box=scenario.boxes.meters_per_box,
+        box_height_m=scenario.boxes.height_m,
+        access=scenario.robots.access,
+        robots=scenario.robots.count,
+    )
+
+
+def run(
+    scenario: "Scenario | Loaded", seed: int | None = None, progress: Callable[[float], None] | None = None
+) -> Result:
+    """Simulate a scenario from start to end."""
+    return Simulation(scenario, seed=seed).finish(progress)

@@ -1,0 +1,156 @@
+"""Random numbers: one named stream per purpose, addressed by number, so that order never matters.
+
+Uniforms are the top 53 bits of PCG64's raw output, whose stream numpy guarantees; everything else is
+made from them by inversion with `math` on Python floats. What belongs to a box, an order or a day is
+drawn by (stream, its number, occurrence): adding a stream shifts no other, and every policy meets the
+same draws however events interleave.
+"""
+
+import hashlib
+import math
+
+import numpy as np
+
+_BLOCK = 64
+_SCALE = 1.0 / (1 << 53)
+
+
+class Stream:
+    """The uniforms of one purpose; number n has the same value whenever it is asked for."""
+
+    __slots__ = ("_blocks", "_entropy", "_next")
+
+    def __init__(self, entropy: tuple[int, ...]) -> None:
+        self._entropy = entropy
+        self._blocks: dict[tuple[int, int], list[float]] = {}
+        self._next = 0
+
+    def uniform(self, number: int, occurrence: int = 0) -> float:
+        """The uniform on [0, 1) that belongs to (number, occurrence); number may be negative."""
+        block, offset = divmod(number, _BLOCK)
+        values = self._blocks.get((block, occurrence))
+        if values is None:
+            values = self._make(block, occurrence)
+        return values[offset]
+
+    def random(self) -> float:
+        """The next uniform of the stream, for draws that belong to a decision and to nothing else."""
+        value = self.uniform(self._next, -1)
+        self._next += 1
+        return value
+
+    def _make(self, block: int, occurrence: int) -> list[float]:
+        # SeedSequence takes unsigned words: fold the sign of both numbers in.
+        address = (abs(block), abs(occurrence), (block < 0) + 2 * (occurrence < 0))
+        raw = np.random.PCG64(np.random.SeedSequence((*self._entropy, *address))).random_raw(_BLOCK)
+        values: list[float] = ((raw >> np.uint64(11)).astype(np.float64) * _SCALE).tolist()
+        if len(self._blocks) >= 256:
+            self._blocks.clear()
+        self._blocks[block, occurrence] = values
+        return values
+
+
+class Streams:
+    """All streams of one run, made when first asked for, from the run's seed and their name."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._streams: dict[str, Stream] = {}
+
+    def __getitem__(self, name: str) -> Stream:
+        stream = self._streams.get(name)
+        if stream is None:
+            digest = hashlib.sha256(name.encode()).digest()
+            words = tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
+            stream = self._streams[name] = Stream((self._seed & 0xFFFFFFFF, self._seed >> 32, *words))
+        return stream
+
+
+def exponential(u: float, mean: float) -> float:
+    """An exponential variate of the given mean, by inversion."""
+    return -mean * math.log1p(-u)
+
+
+def poisson(u: float, mean: float) -> int:
+    """A Poisson variate by inversion of its distribution; exact for means up to about 700."""
+    if mean <= 0.0:
+        return 0
+    if mean > 500.0:
+        # Sum of two independent halves would need two uniforms; a normal quantile is within 1 % here.
+        return max(0, round(mean + math.sqrt(mean) * normal_quantile(u)))
+    term = total = math.exp(-mean)
+    k = 0
+    while u >= total and term > 0.0:
+        k += 1
+        term *= mean / k
+        total += term
+    return k
+
+
+def lognormal(u: float, mean: float, cv: float) -> float:
+    """A lognormal variate with the given mean and coefficient of variation, by inversion."""
+    if cv <= 0.0:
+        return mean
+    variance = math.log1p(cv * cv)
+    return math.exp(math.log(mean) - variance / 2.0 + math.sqrt(variance) * normal_quantile(u))
+
+
+def poisson_quantile(level: float, mean: float) -> int:
+    """The smallest k with P(X <= k) >= level for a Poisson variable of the given mean."""
+    return poisson(min(level, 1.0 - 1e-12), mean)
+
+
+def choose(u: float, weights: list[float]) -> int:
+    """The index that u falls into when the unit interval is cut in proportion to the weights."""
+    total = sum(weights)
+    target = u * total
+    running = 0.0
+    for index, weight in enumerate(weights):
+        running += weight
+        if target < running:
+            return index
+    return len(weights) - 1
+
+
+def normal_quantile(u: float) -> float:
+    """The standard normal quantile, to about 1e-9 (Acklam's rational approximation, one Newton step)."""
+    u = min(max(u, 1e-300), 1.0 - 2.0**-53)
+    if u < 0.02425:
+        q = math.sqrt(-2.0 * math.log(u))
+        x = _ratio(q, _TAIL_P, _TAIL_Q)
+    elif u > 1.0 - 0.02425:
+        q = math.sqrt(-2.0 * math.log1p(-u))
+        x = -_ratio(q, _TAIL_P, _TAIL_Q)
+    else:
+        q = u - 0.5
+        x = q * _ratio(q * q, _CENTRE_P, _CENTRE_Q)
+    error = 0.5 * math.erfc(-x / math.sqrt(2.0)) - u
+    return x - error * math.sqrt(2.0 * math.pi) * math.exp(x * x / 2.0)
+
+
+def _ratio(q: float, above: tuple[float, ...], below: tuple[float, ...]) -> float:
+    p = 0.0
+    for c in above:
+        p = p * q + c
+    d = 0.0
+    for c in below:
+        d = d * q + c
+    return p / d
+
+
+_CENTRE_P = (
+    -3.969683028665376e01, 2.209460984245205e02, -2.759285104469687e02,
+    1.383577518672690e02, -3.066479806614716e01, 2.506628277459239e00,
+)  # fmt: skip
+_CENTRE_Q = (
+    -5.447609879822406e01, 1.615858368580409e02, -1.556989798598866e02,
+    6.680131188771972e01, -1.328068155288572e01, 1.0,
+)  # fmt: skip
+_TAIL_P = (
+    -7.784894002430293e-03, -3.223964580411365e-01, -2.400758277161838e00,
+    -2.549732539343734e00, 4.374664141464968e00, 2.938163982698783e00,
+)  # fmt: skip
+_TAIL_Q = (
+    7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e00,
+    3.754408661907416e00, 1.0,
+)  # fmt: skip

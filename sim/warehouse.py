@@ -1,0 +1,857 @@
+"""The verbs of the store: receive, allocate, put away, reserve, retrieve, pick, check, hand over.
+
+The warehouse changes the truth (`stock`) and the records (`ledger`) as things happen, and records each as a
+fact. Robots and people call it when a piece of their work is done. A full store is no error: received
+boxes wait in staging, and when that is full in the flat store, until a slot frees.
+
+Left out so far: errors of reading and placing, counts, returns, the collection of empty boxes.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from simpy import Environment, Event, Timeout
+
+from sim.allocation import POLICIES, BoxView, Policy, SlotView
+from sim.facts import (
+    ALLOCATION_FAILED, ALLOCATION_RELEASED, BOX_CREATED, BOX_DUG, BOX_EMPTIED, BOX_EXPIRED, BOX_MOVED,
+    BOX_RECEIVED, BOX_RESERVED, COUNT, ISSUE, LINE_SHORT, LOOSE_RETURN, LOT_CREATED, METERS_ISSUED,
+    METERS_PICKED, NONE, ORDER_HANDED_OVER, ORDER_LINE, ORDER_RELEASED, PUT_AWAY, SLOT_ALLOCATED,
+    SLOT_BLOCKED, STAGING_OVERFLOW, TASK_CREATED, TASK_DONE, TRUCK_ARRIVED, TRUCK_UNLOADED,
+)  # fmt: skip
+from sim.ledger import ISSUED, OVERDUE, QUALIFIED, RESERVED, Ledger
+from sim.params import JsonFloat, JsonInt, Params, fact
+from sim.people import People, Piece, Truck
+from sim.retrieval import RETRIEVAL, BoxesView
+from sim.robots import Fleet, Robot, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sim.layout import Layout
+    from sim.robots import Life
+    from sim.stock import Stock
+    from sim.streams import Stream
+
+
+class BoxParams(Params):
+    """The turnover box."""
+
+    meters_per_box: JsonInt = fact(15, "single-phase meters in a full box", unit="meters", origin="assumption", ge=1, le=60)
+    height_m: JsonFloat = fact(0.20, "outer height", unit="m", origin="assumption", gt=0, le=5)
+
+
+class StagingParams(Params):
+    """Floor places between the trucks, the ports and the pick station."""
+
+    boxes: JsonInt = fact(150, "places for received boxes; more go to the flat store", unit="boxes", origin="assumption", ge=0, le=1_000_000)
+    pick_buffer_boxes: JsonInt = fact(2, "boxes that may stand at the pick station", unit="boxes", origin="assumption", ge=1, le=10_000)
+    loose_rack_boxes: JsonInt = fact(3, "open boxes that may stay beside it", unit="boxes", origin="assumption", ge=0, le=10_000)
+
+
+class PolicyParams(Params):
+    """The choices of the store; `meterhouse list policies` says what each is."""
+
+    allocation: str = fact("closest-open", "which slot takes a box")
+    retrieval: str = fact("fefo", "which boxes leave")
+    dispatch: str = fact("priority", "which work a free robot takes first")
+    dwell: str = fact("port", "where an idle robot waits")
+    decide_at: Literal["receipt", "pickup"] = fact("receipt", "when the slot of a box is named")
+    allocation_ms: JsonInt = fact(0, "how long one allocation decision takes in the simulated world", unit="ms", ge=0, le=3_600_000)
+    tolerance_days: JsonInt = fact(3, "boxes due within so many days of the first count as equally due", unit="days", origin="assumption", ge=0, le=3650)
+    zones: JsonInt = fact(3, "zones of class-based allocation", ge=2, le=3)
+    ageing_min: JsonFloat = fact(30.0, "waiting time that lifts a task by one priority class", unit="min", origin="assumption", gt=0, le=1_000_000)
+
+
+class Line:
+    """One line of an order: meters of a SKU, and how many of them have no box yet."""
+
+    __slots__ = ("meters", "missing", "short", "sku")
+
+    def __init__(self, sku: int, meters: int) -> None:
+        self.sku = sku
+        self.meters = meters
+        self.missing = meters
+        self.short = False
+
+
+class Order:
+    """An order on its way through the store."""
+
+    __slots__ = ("due", "handed", "lines", "meters", "number", "released", "station")
+
+    def __init__(self, number: int, station: int, released: int, due: int, lines: list[Line]) -> None:
+        self.number = number
+        self.station = station
+        self.released = released
+        self.due = due
+        self.lines = lines
+        self.meters = sum(line.meters for line in lines)
+        self.handed = 0
+
+
+class Warehouse:
+    """The store at work: what robots, people, orders and trucks call when something happens."""
+
+    def __init__(
+        self,
+        env: Environment,
+        layout: "Layout",
+        stock: "Stock",
+        ledger: Ledger,
+        fleet: Fleet,
+        people: People,
+        *,
+        policy: PolicyParams,
+        staging: StagingParams,
+        allocation_stream: "Stream",
+        max_age_days: int,
+        start_day: int,
+        record: "Callable[[tuple[int, ...]], None]",
+    ) -> None:
+        self.env = env
+        self.layout = layout
+        self.stock = stock
+        self.ledger = ledger
+        self.fleet = fleet
+        self.people = people
+        self.record = record
+        self.staging = staging
+        self.policy: Policy = POLICIES[policy.allocation]
+        self.orders: dict[int, Order] = {}
+        self.on_box_out: Callable[[int], None] | None = None
+        self.on_hand_over: Callable[[Order], None] | None = None
+        fleet.floor = self
+        people.desk = self
+        self._retrieval = RETRIEVAL[policy.retrieval]
+        self._slot_view = SlotView(ledger.index)
+        self._boxes_view = BoxesView(ledger, ledger.ready, policy.tolerance_days)
+        self._allocation_stream = allocation_stream
+        self._at_pickup = policy.decide_at == "pickup"
+        self._allocation_ms = policy.allocation_ms
+        self._allocator_free_at = 0
+        self._max_age = max_age_days
+        self._start_day = start_day
+        self._full = layout.meters_per_box
+        self._full_mask = (1 << layout.meters_per_box) - 1
+        self._inbound_ports = [port.place for port in layout.ports if port.inbound]
+        self._in_free = {port.place: port.in_places for port in layout.ports if port.inbound}
+        self._out_free = {port.place: port.out_places for port in layout.ports if port.outbound}
+        self._out_waiting: dict[int, deque[Event]] = {port: deque() for port in self._out_free}
+        self._staged: dict[int, deque[Task]] = {port: deque() for port in self._in_free}
+        self._staging_used = 0
+        self._unplaced: deque[int] = deque()
+        self._port_of: dict[int, int] = {}
+        self._on_in_place: set[int] = set()
+        self._task_of: dict[int, Task] = {}
+        self._short: dict[int, deque[tuple[Order, Line]]] = {}
+        self._open_left: dict[int, int] = {}
+        self._open_of: dict[int, list[int]] = {}
+        self._picks: dict[int, deque[tuple[int, int]]] = {}
+        self._rack: list[int] = []
+        self._at_pick_station = 0
+        self._loose_at_port: deque[int] = deque()
+        self._near: dict[int, list[int]] = {}
+        self._next_task = 0
+        self._next_order = 0
+        self._next_truck = 0
+        self._next_lot = 0
+
+    # -- coming in --------------------------------------------------------------------------------
+
+    def new_lot(self, sku: int, verified_day: int, maker: int) -> int:
+        """Announce a lot; gives its number."""
+        lot = self._next_lot
+        self._next_lot += 1
+        self.record((self.env._now, LOT_CREATED, lot, sku, maker, verified_day))
+        return lot
+
+    def new_box(self, sku: int, lot: int, verified_day: int, mask: int, place: int, truck: int) -> int:
+        """Bring a box into the model; gives its number."""
+        box = self.stock.new_box(place, mask)
+        if self.ledger.new_box(sku, lot, verified_day, mask, place) != box:
+            raise RuntimeError("truth and records number boxes differently")
+        self.record(
+            (self.env._now, BOX_CREATED, box, sku, lot, verified_day, mask.bit_count(), place, truck)
+        )
+        return box
+
+    def place_at_start(self, box: int, slot: int, column: int, tier: int, received_ms: int) -> None:
+        """Set a box that the store holds at time 0 into its slot."""
+        ledger, layout = self.ledger, self.layout
+        ledger.reserve_column(slot, column, ledger.lot[box])
+        self.stock.put_at(box, slot, column, tier)
+        ledger.stored(box, slot, column, tier)
+        self.record((self.env._now, BOX_MOVED, box, layout.outside, slot, column, tier, NONE, NONE, slot))
+        self._in_stock(box, received_ms)
+        if ledger.mask[box] == self._full_mask:
+            if ledger.state[box] == QUALIFIED:
+                ledger.add_ready(box)
+        else:
+            self._register_open(box)
+
+    def rack_at_start(self, box: int, received_ms: int) -> None:
+        """Set an open box that the store holds at time 0 on the loose rack."""
+        self._relocate(box, self.layout.loose_rack, NONE, NONE)
+        self._in_stock(box, received_ms)
+        self._register_open(box)
+        self._rack.append(box)
+
+    def stage_at_start(self, box: int, received_ms: int) -> None:
+        """Set a received box that the store holds at time 0, but not in a slot, down in staging."""
+        self._in_stock(box, received_ms)
+        if self.ledger.mask[box] != self._full_mask:
+            self._register_open(box)
+        elif self.ledger.state[box] == QUALIFIED:
+            self.ledger.add_ready(box)
+        self._port_of[box] = self._inbound_ports[0]
+        self._to_floor(box)
+        self._decide(box)
+
+    def _in_stock(self, box: int, received_ms: int) -> None:
+        ledger = self.ledger
+        ledger.received_ms[box] = received_ms
+        ledger.set_state(box, QUALIFIED)
+        ledger.on_hand[ledger.sku[box]] += ledger.mask[box].bit_count()
+        today = self._start_day + self.env._now // 86_400_000
+        if ledger.verified_day[box] < today - self._max_age:
+            self._expire(box)
+
+    def truck_arrives(self, truck: int, loads: "Sequence[tuple[int, int, Sequence[int]]]") -> None:
+        """A truck comes with loads of (SKU, maker, verification day of each box)."""
+        now = self.env._now
+        port = self._inbound_ports[truck % len(self._inbound_ports)]
+        self.record((now, TRUCK_ARRIVED, truck, sum(len(days) for _, _, days in loads), port))
+        boxes: deque[int] = deque()
+        for sku, maker, days in loads:
+            lot = self.new_lot(sku, min(days), maker)
+            for day in days:
+                boxes.append(self.new_box(sku, lot, day, self._full_mask, self.layout.truck, truck))
+        self.people.post_truck(Truck(truck, port, boxes))
+
+    def next_truck(self) -> int:
+        """The number for the next truck."""
+        self._next_truck += 1
+        return self._next_truck - 1
+
+    def received(self, box: int, truck: Truck, person: int) -> None:
+        """The receiving scan of a box is done: it is in stock, and a slot is named for it."""
+        ledger, now = self.ledger, self.env._now
+        ledger.received_ms[box] = now
+        ledger.set_state(box, QUALIFIED)
+        sku = ledger.sku[box]
+        meters = ledger.mask[box].bit_count()
+        ledger.on_hand[sku] += meters
+        ledger.on_order[sku] -= meters
+        self.record((now, BOX_RECEIVED, box, truck.number, person))
+        truck.left -= 1
+        if not truck.left:
+            self.record((now, TRUCK_UNLOADED, truck.number))
+        self._port_of[box] = truck.port
+        if self._allocation_ms:
+            self._to_floor(box)
+            self.env.process(self._decide_later(box))
+        else:
+            self._decide(box)
+        if ledger.state[box] == QUALIFIED and ledger.order[box] == NONE:
+            ledger.add_ready(box)
+            if sku in self._short:
+                self._serve_short(sku)
+
+    def _decide_later(self, box: int) -> "Life":
+        """The allocator decides one box after another, each in its own time."""
+        now = self.env._now
+        self._allocator_free_at = max(now, self._allocator_free_at) + self._allocation_ms
+        yield Timeout(self.env, self._allocator_free_at - now)
+        if self.ledger.order[box] == NONE and box not in self._open_left:
+            self._decide(box)
+
+    def _decide(self, box: int) -> None:
+        """Name a slot for a received box and make its put-away known, or let it wait for room."""
+        if self._at_pickup:
+            self._announce(box, NONE, NONE)
+            return
+        if self._unplaced:
+            slot, column = NONE, NONE
+        else:
+            slot, column = self._allocate(box)
+        if slot == NONE:
+            self._to_floor(box)
+            self._unplaced.append(box)
+        else:
+            self._announce(box, slot, column)
+
+    def _allocate(self, box: int) -> tuple[int, int]:
+        """Ask the policy for a slot and reserve a place there; (NONE, NONE) when the store is full."""
+        ledger = self.ledger
+        lot = ledger.lot[box]
+        view = BoxView(box, ledger.sku[box], lot, ledger.verified_day[box], ledger.mask[box].bit_count())
+        slot = self.policy(view, self._slot_view, self._allocation_stream)
+        if slot == NONE:
+            self.record((self.env._now, ALLOCATION_FAILED, box, 0))
+            return NONE, NONE
+        if not ledger.index.is_open(slot):
+            raise RuntimeError(f"the allocation rule named slot {self.layout.names[slot]}, which has no room")
+        return slot, ledger.reserve_place(slot, lot)
+
+    def _announce(self, box: int, slot: int, column: int) -> None:
+        """Make the put-away of a box a task, presented at the port when a place there is free."""
+        port = self._port_of[box]
+        task = self._new_task(PUT_AWAY, box, self.stock.place[box], slot, NONE)
+        task.column = column
+        if slot != NONE:
+            self.record((self.env._now, SLOT_ALLOCATED, box, slot, column, task.number))
+        if self._in_free[port] > 0 and not self._staged[port]:
+            self._present(task, port)
+        else:
+            self._to_floor(box)
+            self._staged[port].append(task)
+
+    def _present(self, task: Task, port: int) -> None:
+        self._in_free[port] -= 1
+        self._on_in_place.add(task.box)
+        self._relocate(task.box, port, NONE, NONE)
+        task.source = port
+        self.fleet.post(task)
+
+    def _to_floor(self, box: int) -> None:
+        """Set a received box down in staging, or in the flat store when staging is full."""
+        layout = self.layout
+        if self.stock.place[box] in (layout.staging, layout.overflow):
+            return
+        if self._staging_used < self.staging.boxes:
+            self._relocate(box, layout.staging, NONE, NONE)
+        else:
+            self.record((self.env._now, STAGING_OVERFLOW, box))
+            self._relocate(box, layout.overflow, NONE, NONE)
+
+    def _relocate(self, box: int, place: int, robot: int, task: int) -> None:
+        """Move a box between places outside the racks, in truth and on record."""
+        stock, layout = self.stock, self.layout
+        before = stock.place[box]
+        if before == layout.staging:
+            self._staging_used -= 1
+        if place == layout.staging:
+            self._staging_used += 1
+        stock.place[box] = place
+        self.ledger.place[box] = place
+        self.record((self.env._now, BOX_MOVED, box, before, place, NONE, NONE, robot, task, place))
+
+    def _free_in_place(self, port: int) -> None:
+        """A place for boxes on their way in is free: the next staged box moves up."""
+        self._in_free[port] += 1
+        staged = self._staged[port]
+        while staged:
+            task = staged.popleft()
+            if not task.cancelled:
+                self._present(task, port)
+                return
+
+    def _place_freed(self) -> None:
+        """A place in the racks is free: boxes that found none are tried again."""
+        layout = self.layout
+        floor = (layout.staging, layout.overflow, layout.loose_rack)
+        while self._unplaced:
+            box = self._unplaced[0]
+            if self.stock.place[box] not in floor or self.ledger.order[box] != NONE:
+                self._unplaced.popleft()
+                continue
+            if not self.ledger.index.open_places:
+                return
+            slot, column = self._allocate(box)
+            if slot == NONE:
+                return
+            self._unplaced.popleft()
+            if box in self._open_left:
+                self._return_open(box, slot, column)
+            else:
+                self._announce(box, slot, column)
+        if self._at_pickup:
+            self.fleet.nudge()
+
+    def _new_task(self, kind: int, box: int, source: int, target: int, order: int) -> Task:
+        task = Task(self._next_task, kind, box, source, target, self.env._now)
+        task.order = order
+        self._next_task += 1
+        self._task_of[box] = task
+        self.record((self.env._now, TASK_CREATED, task.number, kind, box, source, target, order))
+        return task
+
+    # -- orders -----------------------------------------------------------------------------------
+
+    def release_order(self, station: int, due: int, lines: "Sequence[tuple[int, int]]", *, exogenous: bool) -> Order:
+        """Release an order of lines (SKU, meters) and reserve boxes for it."""
+        now = self.env._now
+        order = Order(self._next_order, station, now, due, [Line(sku, meters) for sku, meters in lines])
+        self._next_order += 1
+        self.orders[order.number] = order
+        self.record((now, ORDER_RELEASED, order.number, station, due, int(exogenous)))
+        for number, line in enumerate(order.lines):
+            self.record((now, ORDER_LINE, order.number, number, line.sku, line.meters))
+        for line in order.lines:
+            if line.sku in self._short:
+                self._wait_for_stock(order, line)
+            else:
+                self._reserve(order, line)
+                if line.missing:
+                    self._wait_for_stock(order, line)
+        return order
+
+    def _reserve(self, order: Order, line: Line) -> None:
+        """Reserve whole boxes for a line, then loose meters for its remainder, as far as stock goes."""
+        full = self._full
+        while line.missing >= full:
+            box = self._retrieval(line.sku, self._boxes_view)
+            if box == NONE:
+                return
+            line.missing -= full
+            self._reserve_box(order, line, box)
+        while line.missing:
+            box = self._open_box(line.sku)
+            if box == NONE:
+                return
+            meters = min(line.missing, self._open_left[box])
+            line.missing -= meters
+            self._reserve_meters(order, line, box, meters)
+
+    def _wait_for_stock(self, order: Order, line: Line) -> None:
+        self._short.setdefault(line.sku, deque()).append((order, line))
+        line.short = True
+        self.record((self.env._now, LINE_SHORT, order.number, order.lines.index(line), line.missing))
+
+    def _serve_short(self, sku: int) -> None:
+        """Stock has come: serve the lines that wait for the SKU, the first ones first."""
+        waiting = self._short[sku]
+        while waiting:
+            order, line = waiting[0]
+            self._reserve(order, line)
+            if line.missing:
+                return
+            waiting.popleft()
+        del self._short[sku]
+
+    def _reserve_box(self, order: Order, line: Line, box: int) -> None:
+        ledger = self.ledger
+        ledger.ready.remove(box)
+        ledger.set_state(box, RESERVED)
+        ledger.order[box] = order.number
+        ledger.on_hand[line.sku] -= self._full
+        self.record(
+            (self.env._now, BOX_RESERVED, box, order.number, order.lines.index(line), self._full)
+        )
+        if ledger.column[box] != NONE:
+            task = self._new_task(ISSUE, box, ledger.place[box], self.layout.outbound, order.number)
+            self.fleet.post(task)
+        else:
+            self._withdraw(box)
+            self.people.post_check(Piece(box, order.number, ledger.mask[box], loose=False))
+
+    def _withdraw(self, box: int) -> None:
+        """Call off the put-away of a box that is wanted from staging."""
+        task = self._task_of.pop(box, None)
+        if task is None or task.kind != PUT_AWAY:
+            return
+        task.cancelled = True
+        if task.target != NONE:
+            self.ledger.release_place(task.target, task.column, self.ledger.lot[box])
+            self.record((self.env._now, ALLOCATION_RELEASED, box, task.target, task.column))
+            self._place_freed()
+
+    def _open_box(self, sku: int) -> int:
+        """The open box to pick from: one that is open already, else one that the retrieval rule names."""
+        ledger = self.ledger
+        best = NONE
+        for box in self._open_of.get(sku, ()):
+            if self._open_left[box] and ledger.state[box] == QUALIFIED:
+                key = (ledger.verified_day[box], box)
+                if best == NONE or key < (ledger.verified_day[best], best):
+                    best = box
+        if best != NONE:
+            return best
+        box = self._retrieval(sku, self._boxes_view)
+        if box != NONE:
+            ledger.ready.remove(box)
+            self._register_open(box)
+        return box
+
+    def _register_open(self, box: int) -> None:
+        self._open_left[box] = self.ledger.mask[box].bit_count()
+        self._open_of.setdefault(self.ledger.sku[box], []).append(box)
+
+    def _reserve_meters(self, order: Order, line: Line, box: int, meters: int) -> None:
+        """Reserve loose meters of an open box and see that the box comes to the pick station."""
+        ledger = self.ledger
+        self._open_left[box] -= meters
+        ledger.on_hand[line.sku] -= meters
+        self.record((self.env._now, BOX_RESERVED, box, order.number, order.lines.index(line), meters))
+        picks = self._picks.setdefault(box, deque())
+        picks.append((order.number, meters))
+        if len(picks) > 1:
+            return
+        task = self._task_of.get(box)
+        if ledger.column[box] != NONE:
+            if task is None:
+                self._fetch_open(box)
+        elif task is None:
+            self.people.post_pick(box)
+        elif not task.assigned:
+            self._call_back(box, task)
+
+    def _call_back(self, box: int, task: Task) -> None:
+        """An open or staged box that waits for its put-away is wanted: the put-away is called off."""
+        task.cancelled = True
+        del self._task_of[box]
+        if task.target != NONE:
+            self.ledger.release_place(task.target, task.column, self.ledger.lot[box])
+            self.record((self.env._now, ALLOCATION_RELEASED, box, task.target, task.column))
+            self._place_freed()
+        self.people.post_pick(box)
+
+    def _fetch_open(self, box: int) -> None:
+        order, _ = self._picks[box][0]
+        self.fleet.post(self._new_task(ISSUE, box, self.ledger.place[box], self.layout.outbound, order))
+
+    # -- the pick station ---------------------------------------------------------------------------
+
+    def next_pick(self, box: int) -> tuple[int, int]:
+        """A person turns to an open box: it comes to the pick station. Gives the order and its meters."""
+        if self.stock.place[box] != self.layout.pick_station:
+            self._to_pick_station(box)
+        return self._picks[box][0]
+
+    def _to_pick_station(self, box: int) -> None:
+        before = self.stock.place[box]
+        if box in self._rack:
+            self._rack.remove(box)
+        if box in self._loose_at_port:
+            self._loose_at_port.remove(box)
+        self._relocate(box, self.layout.pick_station, NONE, NONE)
+        self._at_pick_station += 1
+        self._left_port(box, before)
+
+    def _left_port(self, box: int, place: int) -> None:
+        """A box has been carried away from a port by hand: its place there is free."""
+        if box in self._on_in_place:
+            self._on_in_place.remove(box)
+            self._free_in_place(place)
+        elif place in self._out_free:
+            self._out_free[place] += 1
+            if self._out_waiting[place]:
+                self._out_waiting[place].popleft().succeed()
+
+    def picked_loose(self, box: int, order: int, meters: int, person: int) -> None:
+        """Loose meters are out of the box; they go to the check, the box to where it belongs."""
+        stock, ledger = self.stock, self.ledger
+        mask = _lowest_bits(stock.mask[box], meters)
+        stock.pick_meters(box, mask)
+        ledger.mask[box] &= ~mask
+        self.record((self.env._now, METERS_PICKED, box, order, mask, person))
+        self.people.post_check(Piece(box, order, mask, loose=True))
+        picks = self._picks[box]
+        picks.popleft()
+        if picks:
+            self.people.post_pick(box)
+            return
+        del self._picks[box]
+        self._at_pick_station -= 1
+        self._put_by(box)
+        if self._loose_at_port and self._at_pick_station < self.staging.pick_buffer_boxes:
+            self._to_pick_station(self._loose_at_port[0])
+
+    def _put_by(self, box: int) -> None:
+        """An open box that nobody wants now: empty ones leave, others stay in the rack or go back."""
+        ledger, layout = self.ledger, self.layout
+        sku = ledger.sku[box]
+        if not ledger.mask[box]:
+            del self._open_left[box]
+            self._open_of[sku].remove(box)
+            self.record((self.env._now, BOX_EMPTIED, box))
+            self._relocate(box, layout.outside, NONE, NONE)
+            if self.on_box_out is not None:
+                self.on_box_out(sku)
+            return
+        self._relocate(box, layout.loose_rack, NONE, NONE)
+        self._rack.append(box)
+        if len(self._rack) > self.staging.loose_rack_boxes:
+            back = next((b for b in self._rack if b not in self._picks), NONE)
+            if back != NONE:
+                self._rack.remove(back)
+                slot, column = self._allocate(back)
+                if slot == NONE:
+                    self._unplaced.append(back)
+                else:
+                    self._return_open(back, slot, column)
+
+    def _return_open(self, box: int, slot: int, column: int) -> None:
+        if box in self._picks or self.ledger.column[box] != NONE:
+            self.ledger.release_place(slot, column, self.ledger.lot[box])
+            return
+        if box in self._rack:
+            self._rack.remove(box)
+        task = self._new_task(LOOSE_RETURN, box, self.layout.loose_rack, slot, NONE)
+        task.column = column
+        self.record((self.env._now, SLOT_ALLOCATED, box, slot, column, task.number))
+        self.fleet.post(task)
+
+    # -- going out --------------------------------------------------------------------------------
+
+    def checked(self, piece: Piece) -> None:
+        """A piece is checked and handed over."""
+        box, number, mask, loose = piece
+        stock, now = self.stock, self.env._now
+        order = self.orders[number]
+        if loose:
+            meters = mask.bit_count()
+            stock.issue_picked(meters)
+            self.record((now, METERS_ISSUED, box, number, mask))
+        else:
+            before = stock.place[box]
+            self.ledger.set_state(box, ISSUED)
+            meters = stock.issue_box(box)
+            self.ledger.mask[box] = 0
+            self.record((now, METERS_ISSUED, box, number, mask))
+            self._relocate(box, self.layout.handed_over, NONE, NONE)
+            self._left_port(box, before)
+            if self.on_box_out is not None:
+                self.on_box_out(self.ledger.sku[box])
+        order.handed += meters
+        if order.handed == order.meters:
+            del self.orders[number]
+            self.record((now, ORDER_HANDED_OVER, number, order.meters, max(0, now - order.due)))
+            if self.on_hand_over is not None:
+                self.on_hand_over(order)
+
+    # -- what robots call -------------------------------------------------------------------------
+
+    def expecting_put_aways(self) -> bool:
+        """Whether more boxes are about to come to the port."""
+        return bool(self.people.trucks)
+
+    def locate(self, task: Task) -> bool:
+        """Whether a task can be taken now; names the slot where that is left until pickup."""
+        if task.kind == ISSUE:
+            return self.ledger.column[task.box] != NONE
+        if task.target == NONE:
+            task.target, task.column = self._allocate(task.box)
+            if task.target == NONE:
+                return False
+            self.record((self.env._now, SLOT_ALLOCATED, task.box, task.target, task.column, task.number))
+        return True
+
+    def assigned(self, task: Task) -> None:
+        """A robot takes a task: a box on its way in is not offered to orders until it is stored."""
+        if task.kind == PUT_AWAY and task.box in self.ledger.ready:
+            self.ledger.ready.remove(task.box)
+
+    def unassigned(self, task: Task) -> None:
+        """A task waits again; a box that was dug away meanwhile waits at its new slot."""
+        if task.kind == ISSUE:
+            task.source = self.ledger.place[task.box]
+
+    def where(self, box: int) -> tuple[int, int, int]:
+        """Recorded (place, column, tier) of a box."""
+        ledger = self.ledger
+        return ledger.place[box], ledger.column[box], ledger.tier[box]
+
+    def landing(self, slot: int, column: int) -> int:
+        """The tier on which a box set down in a tier column comes to stand."""
+        return self.stock.cells[slot][column].index(NONE)
+
+    def picked(self, task: Task, robot: Robot) -> None:
+        """A robot has a task's box on board."""
+        box, place = task.box, self.stock.place[task.box]
+        if task.kind == ISSUE:
+            self.stock.take(box, robot.own)
+            self.ledger.taken(box, robot.own)
+            self.record(
+                (self.env._now, BOX_MOVED, box, place, robot.own, NONE, NONE, robot.number, task.number, robot.own)
+            )
+            if self._unplaced or self._at_pickup:
+                self._place_freed()
+        else:
+            self._relocate(box, robot.own, robot.number, task.number)
+            if task.kind == PUT_AWAY:
+                self._on_in_place.remove(box)
+                self._free_in_place(place)
+
+    def stored(self, task: Task, robot: Robot) -> None:
+        """A robot has set a task's box down in its slot, and the slot's scan confirms it."""
+        box, slot, column = task.box, task.target, task.column
+        ledger = self.ledger
+        tier = self.stock.put(box, slot, column)
+        ledger.stored(box, slot, column, tier)
+        now = self.env._now
+        self.record((now, BOX_MOVED, box, robot.own, slot, column, tier, robot.number, task.number, slot))
+        self.record((now, TASK_DONE, task.number, robot.number))
+        del self._task_of[box]
+        if box in self._open_left:
+            if box in self._picks:
+                self._fetch_open(box)
+        elif ledger.state[box] == QUALIFIED:
+            ledger.add_ready(box)
+            sku = ledger.sku[box]
+            if sku in self._short:
+                self._serve_short(sku)
+
+    def out_place(self, port: int) -> Event | None:
+        """None when the port can take a box, else the event of a place becoming free."""
+        if self._out_free[port] > 0:
+            return None
+        event = Event(self.env)
+        self._out_waiting[port].append(event)
+        return event
+
+    def delivered(self, task: Task, robot: Robot, port: int) -> None:
+        """A robot has set a box down at the outbound port."""
+        box = task.box
+        self._out_free[port] -= 1
+        self._relocate(box, port, robot.number, task.number)
+        self.record((self.env._now, TASK_DONE, task.number, robot.number))
+        del self._task_of[box]
+        if box not in self._open_left:
+            self.people.post_check(Piece(box, task.order, self.stock.mask[box], loose=False))
+            return
+        self.people.post_pick(box)
+        if self._at_pick_station < self.staging.pick_buffer_boxes:
+            self._to_pick_station(box)
+        else:
+            self._loose_at_port.append(box)
+
+    def visit(self, slot: int, service_ms: int) -> Task:
+        """Have a robot call at a slot for some time (the motion of a count)."""
+        task = Task(self._next_task, COUNT, NONE, slot, slot, self.env._now)
+        task.service_ms = service_ms
+        self._next_task += 1
+        self.record((self.env._now, TASK_CREATED, task.number, COUNT, NONE, slot, slot, NONE))
+        self.fleet.post(task)
+        return task
+
+    def visited(self, task: Task, robot: Robot) -> None:
+        """A robot has called at a slot."""
+        self.record((self.env._now, TASK_DONE, task.number, robot.number))
+
+    # -- digging ----------------------------------------------------------------------------------
+
+    def blocker_of(self, task: Task) -> int:
+        """The top box of the stack in which a task's box stands under others, or NONE."""
+        box = task.box
+        top = self.stock.top(self.stock.place[box], self.stock.column[box])
+        return NONE if top == box else top
+
+    def dig_target(self, box: int, robot: Robot, on_board: bool) -> tuple[int, int] | None:
+        """Where a blocker goes: another stack of the slot, on board (NONE, NONE), a neighbour; or nowhere."""
+        ledger = self.ledger
+        slot = ledger.place[box]
+        for column, room in enumerate(ledger.column_room[slot]):
+            if room > 0 and column != ledger.column[box]:
+                return slot, column
+        if on_board:
+            return NONE, NONE
+        for other in self._neighbours(slot):
+            if ledger.index.is_open(other):
+                rooms = ledger.column_room[other]
+                return other, next(c for c, room in enumerate(rooms) if room > 0)
+        return None
+
+    def _neighbours(self, slot: int) -> list[int]:
+        """The other slots of the same aisle, nearest first."""
+        near = self._near.get(slot)
+        if near is None:
+            layout, drive = self.layout, self.fleet.travel.drive_ms
+            aisle = layout.aisle[slot]
+            others = [s for s in range(layout.slots) if s != slot and layout.aisle[s] == aisle]
+            height = layout.z_mm.tolist()
+            others.sort(key=lambda s: (drive(slot, s), abs(height[s] - height[slot]), s))
+            near = self._near[slot] = others
+        return near
+
+    def dig_out(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None:
+        """A blocker is on the fork, on its way to a place that is reserved for it now."""
+        ledger = self.ledger
+        slot, column, lot = ledger.place[box], ledger.column[box], ledger.lot[box]
+        if box in ledger.ready:
+            ledger.ready.remove(box)
+        self.stock.take(box, robot.own)
+        ledger.taken(box, robot.own)
+        to_slot, to_column = target if target[0] != NONE else (slot, column)
+        ledger.reserve_column(to_slot, to_column, lot)
+        now = self.env._now
+        self.record((now, BOX_DUG, box, slot, to_slot, robot.number, task.number))
+        self.record((now, BOX_MOVED, box, slot, robot.own, NONE, NONE, robot.number, task.number, robot.own))
+
+    def dig_in(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None:
+        """A blocker stands at its new place, and may be had again."""
+        slot, column = target
+        ledger = self.ledger
+        tier = self.stock.put(box, slot, column)
+        ledger.stored(box, slot, column, tier)
+        now = self.env._now
+        self.record((now, BOX_MOVED, box, robot.own, slot, column, tier, robot.number, task.number, slot))
+        if box in self._task_of:
+            self._task_of[box].source = slot
+        elif ledger.state[box] == QUALIFIED and ledger.order[box] == NONE and box not in self._open_left:
+            ledger.add_ready(box)
+
+    # -- the calendar and the keeper ----------------------------------------------------------------
+
+    def expire(self, today: int) -> None:
+        """Withdraw every box whose verification is too old on a day (an ordinal)."""
+        limit = today - self._max_age
+        ready = self.ledger.ready
+        for sku in range(len(self.ledger.on_hand)):
+            while (days := ready.days(sku)) and days[0] < limit:
+                box = next(self._boxes_view.boxes(sku))
+                ready.remove(box)
+                self._expire(box)
+        for box, left in self._open_left.items():
+            if left and self.ledger.verified_day[box] < limit and self.ledger.state[box] == QUALIFIED:
+                self._expire(box)
+
+    def _expire(self, box: int) -> None:
+        ledger = self.ledger
+        left = self._open_left.get(box, ledger.mask[box].bit_count())
+        ledger.set_state(box, OVERDUE)
+        ledger.on_hand[ledger.sku[box]] -= left
+        self.record((self.env._now, BOX_EXPIRED, box))
+
+    def block_slot(self, slot: int, blocked: bool) -> None:
+        """Take a slot out of use for allocation, or put it back."""
+        self.ledger.index.block(slot, blocked)
+        self.record((self.env._now, SLOT_BLOCKED, slot, int(blocked)))
+        if not blocked:
+            self._place_freed()
+
+    # -- invariants -------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise unless every invariant of the truth, the records and the promises between them holds."""
+        self.stock.check()
+        self.ledger.check()
+        wrong = self.ledger.differences(self.stock)
+        if wrong:
+            raise RuntimeError(f"without errors switched on, boxes {wrong[:5]} are not where they are recorded")
+        staged = sum(1 for place in self.stock.place if place == self.layout.staging)
+        if staged != self._staging_used:
+            raise RuntimeError(f"{staged} boxes stand in staging, {self._staging_used} are counted")
+        for box, left in self._open_left.items():
+            promised = sum(meters for _, meters in self._picks.get(box, ()))
+            if self.stock.mask[box].bit_count() != left + promised:
+                raise RuntimeError(f"open box {box}: {left} free + {promised} promised are not its meters")
+
+    def check_cheaply(self) -> None:
+        """Raise unless the totals hold: places taken, reserved and open; meters in, here and out."""
+        index, stock = self.ledger.index, self.stock
+        if index.open_places != sum(index.room) or min(index.room, default=0) < 0:
+            raise RuntimeError(f"open places: {index.open_places} counted, {sum(index.room)} by slot")
+        if stock.meters_picked < 0 or stock.meters_out + stock.meters_picked > stock.meters_in:
+            raise RuntimeError(f"{stock.meters_in} meters came in, {stock.meters_out} went out")
+
+
+def _lowest_bits(mask: int, count: int) -> int:
+    """The lowest `count` set bits of a mask."""
+    kept = 0
+    for _ in range(count):
+        bit = mask & -mask
+        kept |= bit
+        mask ^= bit
+    return kept
