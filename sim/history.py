@@ -48,11 +48,11 @@ class StoreState:
     mask: Ints
     """Meters still in the box, one bit each."""
     reserved: Ints
-    """How many of them are reserved for an order."""
+    """How many of them are reserved for orders."""
     order: Ints
-    """The order that reserved last, while it holds a reservation."""
+    """The order for which the whole box is reserved; of an open box only `reserved` tells."""
     state: Ints
-    """Asset state of its meters, as in `assets.STATE_CODES`."""
+    """Asset state of the box as in `assets.STATE_CODES`: `reserved` when the whole box is."""
     slot_counts: Ints
     """Boxes truly in each slot, (slots,)."""
 
@@ -98,26 +98,29 @@ def state_at(trace: "Trace", layout: "Layout", t_ms: int | None = None) -> Store
     mask = (np.int64(1) << created["meters"][first]) - 1
     reserved = np.zeros_like(mask)
     order = np.full_like(mask, NONE)
-    reservations = _until(trace.table("box_reserved"), t_ms)
-    at = index.of(reservations)
-    np.add.at(reserved, at, reservations["meters"])
-    order[at] = reservations["order"]
-    freed = _until(trace.table("box_freed"), t_ms)
-    np.subtract.at(reserved, index.of(freed), freed["meters"])
+    reservations, freed = _until(trace.table("box_reserved"), t_ms), _until(trace.table("box_freed"), t_ms)
     picked = _until(trace.table("meters_picked"), t_ms)
+    np.add.at(reserved, index.of(reservations), reservations["meters"])
+    np.subtract.at(reserved, index.of(freed), freed["meters"])
     np.subtract.at(reserved, index.of(picked), np.bitwise_count(picked["mask"]))
     for leaving in (picked, _until(trace.table("meters_issued"), t_ms)):
         np.bitwise_and.at(mask, index.of(leaving), ~leaving["mask"])
-    reserved = np.minimum(reserved, np.bitwise_count(mask))  # a whole box leaves with its reservation
-    order[reserved == 0] = NONE
+    reserved = np.clip(reserved, 0, np.bitwise_count(mask))  # a whole box leaves with its reservation
+    is_whole = reservations["meters"] == trace.meters_per_box
+    changes = np.concatenate([reservations["seq"][is_whole], freed["seq"]]).argsort()
+    at = np.concatenate([index.of(reservations)[is_whole], index.of(freed)])[changes]
+    order[at] = np.concatenate([reservations["order"][is_whole], np.full_like(freed["seq"], NONE)])[changes]
+    order[mask == 0] = NONE
 
     in_transit, qualified = STATE_CODES["in_transit"], STATE_CODES["qualified_in_stock"]
     state = np.where(place == layout.truck, in_transit, qualified)
     received = _until(trace.table("box_received"), t_ms)
     expired = _until(trace.table("box_expired"), t_ms)
+    given = _until(trace.table("box_state"), t_ms)
+    state[index.of(given)] = given["state"]
     state[index.of(received)] = qualified
     state[index.of(expired)] = STATE_CODES["overdue_pending_reverify"]  # never before the receiving scan
-    state[(state == qualified) & (reserved > 0)] = STATE_CODES["reserved"]
+    state[(state == qualified) & (order != NONE)] = STATE_CODES["reserved"]
     state[mask == 0] = STATE_CODES["issued_pending_install"]
 
     in_slot = where[0][(where[0] >= 0) & (where[0] < layout.slots)]

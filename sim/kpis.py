@@ -215,29 +215,20 @@ def time_by_cause_s(run: RunFacts) -> KpiValue:
 
 
 def task_time_by_cause_s(run: RunFacts) -> KpiValue:
-    """Clock time of a task from its creation until it is done, and what it goes to, mean by class of task."""
+    """Clock time of a task from its creation until it is done, and what it goes to, mean; also by class of task."""
     tasks = run.tasks
     done = (tasks["done"] == 1) & run.inside(tasks["end"])
-    lasted = tasks["end"] - tasks["start"]
-    parts = {}
+    by_class = {}
     for number, name in enumerate(TASK_CLASSES):
         chosen = done & (tasks["class"] == number)
-        n = int(chosen.sum())
-        if n:
-            causes = run.task_causes[chosen].sum(axis=0) / 1000 / n
-            split = dict(zip(TASK_CAUSES, causes.tolist(), strict=True))
-            parts[name] = {"n": n, "total": float(lasted[chosen].sum()) / 1000 / n, **split}
-    return {"value": _ratio(lasted[done].sum() / 1000, done.sum()), "n": int(done.sum()), "parts": parts}
+        if chosen.any():
+            by_class[name] = _mean_split(run.task_causes[chosen], TASK_CAUSES)
+    return {**_mean_split(run.task_causes[done], TASK_CAUSES), "by_class": by_class}
 
 
 def order_time_by_cause_s(run: RunFacts) -> KpiValue:
     """Clock time of an order and what it goes to, mean, followed along the box that is checked last."""
-    causes = run.order_causes
-    n = causes.shape[0]
-    if not n:
-        return {"value": None, "n": 0}
-    parts = dict(zip(ORDER_CAUSES, (causes.sum(axis=0) / 1000 / n).tolist(), strict=True))
-    return {"value": float(causes.sum()) / 1000 / n, "n": n, "parts": parts}
+    return _mean_split(run.order_causes, ORDER_CAUSES)
 
 
 def tours(run: RunFacts) -> KpiValue:
@@ -375,51 +366,69 @@ def person_hours_per_1000_meters(run: RunFacts) -> KpiValue:
     return {"value": _ratio(sum(worked.values()) * 1000 / _HOUR_MS, meters), "parts": parts}
 
 
-_CHOICES: Final[tuple[tuple[Callable[[RunFacts], KpiValue], str, Better], ...]] = (
-    (orders, "orders", "neither"),
-    (order_cycle_time_s, "s", "less"),
-    (order_cycle_time_working_s, "s", "less"),
-    (order_time_by_cause_s, "s", "less"),
-    (late_orders, "share", "less"),
-    (open_orders_end, "orders", "less"),
-    (meters_issued, "meters", "neither"),
-    (share_of_issues_from_before_start, "share", "neither"),
-    (boxes_in, "boxes", "neither"),
-    (boxes_out, "boxes", "neither"),
-    (put_away_time_s, "s", "less"),
-    (put_away_backlog, "boxes", "less"),
-    (allocation_failures, "times", "less"),
-    (overflow_boxes, "boxes", "less"),
-    (box_moves, "boxes", "neither"),
-    (boxes_per_hour, "boxes/h", "more"),
-    (digs, "boxes", "less"),
-    (digs_per_retrieval, "boxes/box", "less"),
-    (tours, "tours", "neither"),
-    (boxes_per_tour, "boxes", "more"),
-    (task_time_by_cause_s, "s", "less"),
-    (robot_utilisation, "share", "neither"),
-    (robot_availability, "share", "more"),
-    (time_by_cause_s, "s", "neither"),
-    (people_utilisation, "share", "neither"),
-    (person_hours_per_1000_meters, "h", "less"),
-    (fill_boxes, "share", "neither"),
-    (fill_slots, "share", "neither"),
-    (fill_meters, "share", "neither"),
-    (overdue_meters, "meters", "less"),
-    (overdue_meters_end, "meters", "less"),
-    (stock_age_days, "days", "less"),
-    (fifo_violations, "boxes", "less"),
-    (fefo_violations, "boxes", "less"),
-    (record_accuracy_location, "share", "more"),
-    (record_accuracy_box, "share", "more"),
-    (record_accuracy_meter, "share", "more"),
-)
+_CHOICES: Final[dict[str, tuple[tuple[Callable[[RunFacts], KpiValue], str, Better], ...]]] = {
+    "Orders": (
+        (orders, "orders", "neither"),
+        (order_cycle_time_s, "s", "less"),
+        (order_cycle_time_working_s, "s", "less"),
+        (order_time_by_cause_s, "s", "less"),
+        (late_orders, "share", "less"),
+        (open_orders_end, "orders", "less"),
+        (meters_issued, "meters", "neither"),
+        (boxes_out, "boxes", "neither"),
+        (share_of_issues_from_before_start, "share", "neither"),
+    ),
+    "Boxes coming in": (
+        (boxes_in, "boxes", "neither"),
+        (put_away_time_s, "s", "less"),
+        (put_away_backlog, "boxes", "less"),
+        (allocation_failures, "times", "less"),
+        (overflow_boxes, "boxes", "less"),
+    ),
+    "Robots": (
+        (box_moves, "boxes", "neither"),
+        (boxes_per_hour, "boxes/h", "more"),
+        (robot_utilisation, "share", "neither"),
+        (robot_availability, "share", "more"),
+        (time_by_cause_s, "s", "neither"),
+        (task_time_by_cause_s, "s", "less"),
+        (tours, "tours", "neither"),
+        (boxes_per_tour, "boxes", "more"),
+        (digs, "boxes", "less"),
+        (digs_per_retrieval, "boxes/box", "less"),
+    ),
+    "People": (
+        (people_utilisation, "share", "neither"),
+        (person_hours_per_1000_meters, "h", "less"),
+    ),
+    "Stock": (
+        (fill_boxes, "share", "neither"),
+        (fill_slots, "share", "neither"),
+        (fill_meters, "share", "neither"),
+        (overdue_meters, "meters", "less"),
+        (overdue_meters_end, "meters", "less"),
+        (stock_age_days, "days", "less"),
+        (fefo_violations, "boxes", "less"),
+        (fifo_violations, "boxes", "less"),
+    ),
+    "Records": (
+        (record_accuracy_location, "share", "more"),
+        (record_accuracy_box, "share", "more"),
+        (record_accuracy_meter, "share", "more"),
+    ),
+}
 
 KPIS: Final[dict[str, Kpi]] = {
     function.__name__: Kpi(function, unit, " ".join((function.__doc__ or "").split()), better)
-    for function, unit, better in _CHOICES
+    for group in _CHOICES.values()
+    for function, unit, better in group
 }
 """Every KPI by name, in the order of reading."""
+
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    heading: tuple(function.__name__ for function, _, _ in group) for heading, group in _CHOICES.items()
+}
+"""The names of the KPIs under the headings that tables of them have."""
 
 
 def compute(run: RunFacts) -> dict[str, KpiValue]:
@@ -609,6 +618,15 @@ def _distribution(times_ms: Ints) -> KpiValue:
     p50, p95 = (np.quantile(times_ms, [0.5, 0.95]) / 1000).tolist()
     mean, n = float(times_ms.sum()) / 1000 / times_ms.size, int(times_ms.size)
     return {"value": mean, "p50": p50, "p95": p95, "n": n}
+
+
+def _mean_split(causes_ms: Ints, names: tuple[str, ...]) -> KpiValue:
+    """The mean time of rows that are split by cause, and its parts, which sum to it."""
+    n = causes_ms.shape[0]
+    if not n:
+        return {"value": None, "n": 0}
+    parts = dict(zip(names, (causes_ms.sum(axis=0) / 1000 / n).tolist(), strict=True))
+    return {"value": float(causes_ms.sum()) / 1000 / n, "n": n, "parts": parts}
 
 
 def _ratio(part: float | np.number[Any], whole: float | np.number[Any]) -> float | None:

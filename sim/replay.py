@@ -8,25 +8,23 @@ is a SKU here, and a slot of several boxes counts as reached at its lowest one.
 """
 
 import csv
-import difflib
 import gzip
 import itertools
 import zlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import Any, Final, TextIO
 
 from sim.allocation import POLICIES, BoxView, SlotIndex, SlotView
 from sim.facts import NONE
-from sim.layout import Layout
+from sim.scenario import Loaded, Scenario
+from sim.simulation import build_layout
 from sim.streams import Streams
 from sim.travel import Travel
-
-if TYPE_CHECKING:
-    from sim.scenario import Loaded, Scenario
+from sim.words import near, show
 
 COLUMNS: Final = ("seq", "time_s", "op", "unit", "sku")
 """The columns that a trace must have; others are ignored."""
@@ -42,7 +40,7 @@ _LAST_S: Final = 10**10
 
 
 class TraceError(ValueError):
-    """A trace that cannot be replayed; `lines` are `FILE:ROW: column: expected ..., found ...`, one a fault."""
+    """A trace that cannot be replayed; `lines` has `FILE:ROW: column: expected ..., found ...` a fault."""
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
@@ -50,7 +48,7 @@ class TraceError(ValueError):
 
 
 def replay(
-    trace_path: str | Path, loaded: "Loaded | Scenario", policy: str, *, seed: int = 0
+    trace_path: str | Path, loaded: Loaded | Scenario, policy: str, *, seed: int = 0
 ) -> dict[str, Any]:
     """Replay a trace on the layout of a scenario and give its score.
 
@@ -76,17 +74,11 @@ def replay(
     rule = POLICIES.get(policy)
     if rule is None:
         known = ", ".join(POLICIES)
-        raise TraceError([f"policy: expected one of {known}, found {policy!r}{_near(policy, POLICIES)}"])
+        raise TraceError([f"policy: expected one of {known}, found {show(policy)}{near(policy, POLICIES)}"])
     events = read_events(trace_path)
 
-    scenario: Scenario = getattr(loaded, "scenario", loaded)
-    layout = Layout(
-        scenario.layout,
-        meters_per_box=scenario.boxes.meters_per_box,
-        box_height_m=scenario.boxes.height_m,
-        access=scenario.robots.access,
-        robots=scenario.robots.count,
-    )
+    scenario = loaded.scenario if isinstance(loaded, Loaded) else loaded
+    layout = build_layout(scenario)
     travel = Travel(layout, scenario.robots)
     in_ms: list[int] = travel.one_way_ms(layout.inbound).tolist()
     out_ms: list[int] = travel.one_way_ms(layout.outbound).tolist()
@@ -212,7 +204,7 @@ class _Reader:
             return
         for name in COLUMNS:
             if name not in head:
-                self.fault(1, name, "a column of this name", f"none{_near(name, head)}")
+                self.fault(1, name, "a column of this name", f"none{near(name, head)}")
             elif head.count(name) > 1:
                 self.fault(1, name, "one column of this name", str(head.count(name)))
         if self.faults:
@@ -266,11 +258,11 @@ class _Reader:
             events.units = len(self._units)
             return
         if number is None:
-            self.fault(row, "seq", "a whole number, not below 0", _shown(seq))
+            self.fault(row, "seq", "a whole number, not below 0", show(seq))
         if time_ms is None:
-            self.fault(row, "time_s", f"seconds from 0 to {_LAST_S:.0e}", _shown(time_s))
+            self.fault(row, "time_s", f"seconds from 0 to {_LAST_S:.0e}", show(time_s))
         if op not in ("in", "out"):
-            self.fault(row, "op", "in or out", _shown(op) + _near(op, ("in", "out")))
+            self.fault(row, "op", "in or out", show(op) + near(op, ("in", "out")))
         for column, text in (("unit", unit), ("sku", sku)):
             if not text.strip():
                 self.fault(row, column, "a name or number", "nothing")
@@ -301,7 +293,7 @@ class _Reader:
                 before, now = last_ms / 1000, time_ms / 1000
                 self.fault(row, "time_s", f"at least {before:.15g} s, the time before", f"{now:.15g} s")
             last_ms = max(last_ms, time_ms)
-            name = _shown(units[unit])
+            name = show(units[unit])
             if arrives:
                 if unit in here:
                     self.fault(row, "unit", "a unit that is not in the store", f"{name}, which is")
@@ -309,8 +301,8 @@ class _Reader:
             elif unit not in here:
                 self.fault(row, "unit", "a unit that is in the store", f"{name}, which is not")
             elif (arrived := here.pop(unit)) != sku:
-                expected = f"{_shown(skus[arrived])}, with which unit {name} arrived"
-                self.fault(row, "sku", expected, _shown(skus[sku]))
+                expected = f"{show(skus[arrived])}, with which unit {name} arrived"
+                self.fault(row, "sku", expected, show(skus[sku]))
 
 
 def _open(path: Path) -> TextIO:
@@ -332,13 +324,3 @@ def _milliseconds(text: str) -> int | None:
     if seconds is None or fraction is None or seconds >= _LAST_S:
         return None
     return seconds * 1000 + round(1000 * fraction / int(10 ** len(part)))
-
-
-def _shown(text: str) -> str:
-    """A cell as a fault shows it: quoted and not longer than a line."""
-    return repr(text[:40])
-
-
-def _near(word: str, words: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(words), 1, 0.6)
-    return f", did you mean {close[0]!r}?" if close else ""

@@ -245,6 +245,9 @@ DWELL: Final[dict[str, Dwell]] = {
     "centre": dwell_at_centre,
 }
 
+RETRY_MS: Final = 300_000
+"""A retrieval that no place can be found for digging waits so long before it is tried again."""
+
 EXACT_STOPS: Final = 9
 """Tours of up to so many different slots are ordered by exact search; larger ones by insertion and 2-opt."""
 
@@ -532,7 +535,7 @@ class Fleet:
             else:
                 yield from self._take_boxes(robot, takes[slot])
         for task in outward:
-            if task.assigned:
+            if task.box in robot.board:
                 yield from self._deliver(robot, task)
         record((env.now, TOUR_ENDED, robot.number, tour))
 
@@ -557,6 +560,15 @@ class Fleet:
         self.record((self.env.now, TASK_RETURNED, task.number, robot.number))
         self.floor.unassigned(task)
         self.waiting[task.kind].appendleft(task)
+
+    def _postpone(self, task: Task, robot: Robot) -> None:
+        """Put a task back that cannot be done as the store stands; it is tried again a little later."""
+        task.assigned = False
+        self.record((self.env.now, TASK_RETURNED, task.number, robot.number))
+        self.floor.unassigned(task)
+        timer = Timeout(self.env, RETRY_MS)
+        assert timer.callbacks is not None
+        timer.callbacks.append(lambda _: self.post(task))
 
     # -- handling ---------------------------------------------------------------------------------
 
@@ -584,47 +596,61 @@ class Fleet:
 
     def _take_boxes(self, robot: Robot, tasks: list[Task]) -> Life:
         """Take all boxes wanted at a slot, digging where others stand on them."""
-        floor, layout = self.floor, self.layout
-        stacked = self.params.access == "stack_lifo"
-        if stacked:
-            tasks.sort(key=lambda t: (floor.where(t.box)[1], -floor.where(t.box)[2]))
-        run: tuple[int, int] | None = None
+        if self.params.access == "stack_lifo":
+            yield from self._take_from_stacks(robot, tasks)
+            return
         for task in tasks:
-            held: list[tuple[int, tuple[int, int]]] = []
-            slot, column, tier = floor.where(task.box)
-            if column == NONE:
-                self._return(task, robot)
-                continue
-            while stacked and (blocker := floor.blocker_of(task)) != NONE:
+            slot, _, tier = self.floor.where(task.box)
+            yield from self._grip(robot, task.box, slot, tier, WORKING, task.number)
+            self.floor.picked(task, robot)
+
+    def _grip(
+        self, robot: Robot, box: int, slot: int, tier: int, activity: int, task: int, *, again: bool = False
+    ) -> Life:
+        """Take a box on board from a tier of a slot; `again`: it came with the handling unit before it."""
+        handle = self._pick + (self._transfer if robot.fork != NONE else 0)
+        z = self._z[slot] + self.layout.tier_mm * tier
+        yield from self._go(robot, slot, z, 0 if again else handle, activity, task)
+        robot.board.append(box)
+        robot.fork = box if self._carry > 1 else NONE
+
+    def _take_from_stacks(self, robot: Robot, tasks: list[Task]) -> Life:
+        """The same from free stacks: the highest box of each stack first, blockers moved out of the way."""
+        floor = self.floor
+        tasks.sort(key=lambda t: (floor.where(t.box)[1], -floor.where(t.box)[2]))
+        before: tuple[int, int] | None = None
+        for task in tasks:
+            held: list[int] = []
+            blocker = NONE
+            while True:
+                slot, column, tier = floor.where(task.box)
+                if column == NONE:
+                    break
+                if robot.place != slot:  # what stands on the box is known on arrival, when nobody else can change it
+                    yield from self._go(robot, slot, self._z[slot], 0, WORKING, task.number)
+                    continue
+                blocker = floor.blocker_of(task)
+                if blocker == NONE:
+                    break
                 target = floor.dig_target(blocker, robot, len(robot.board) + 2 <= self._carry)
                 if target is None:
                     break
-                z = self._z[slot] + layout.tier_mm * floor.where(blocker)[2]
-                handle = self._pick + (self._transfer if robot.fork != NONE else 0)
-                yield from self._go(robot, slot, z, handle, DIGGING, task.number)
-                robot.board.append(blocker)
-                robot.fork = blocker if self._carry > 1 else NONE
+                yield from self._grip(robot, blocker, slot, floor.where(blocker)[2], DIGGING, task.number)
                 floor.dig_out(blocker, task, robot, target)
                 if target[0] == NONE:
-                    held.append((blocker, (slot, column)))
+                    held.append(blocker)
                 else:
                     yield from self._dig_down(robot, blocker, task, target)
-            else:
-                z = self._z[slot] + layout.tier_mm * tier
-                handle = self._pick + (self._transfer if robot.fork != NONE else 0)
-                if self._by_stack and run == (slot, column) and robot.place == slot:
-                    handle = 0
-                yield from self._go(robot, slot, z, handle, WORKING, task.number)
-                robot.board.append(task.box)
-                robot.fork = task.box if self._carry > 1 else NONE
-                run = (slot, column)
+            took = column != NONE and blocker == NONE
+            if took:
+                again = self._by_stack and before == (slot, column)
+                yield from self._grip(robot, task.box, slot, tier, WORKING, task.number, again=again)
+                before = (slot, column)
                 floor.picked(task, robot)
-                for blocker, back in reversed(held):
-                    yield from self._dig_down(robot, blocker, task, back)
-                continue
-            for blocker, back in reversed(held):
-                yield from self._dig_down(robot, blocker, task, back)
-            self._return(task, robot)
+            for box in reversed(held):
+                yield from self._dig_down(robot, box, task, (slot, column))
+            if not took:
+                self._postpone(task, robot)
 
     def _dig_down(self, robot: Robot, blocker: int, task: Task, target: tuple[int, int]) -> Life:
         slot, column = target
@@ -667,21 +693,7 @@ class Fleet:
     def _enter(self, robot: Robot, place: int, activity: int, task: int) -> Life:
         """Leave what the robot holds and claim what it needs next: first free, then claim, so none deadlocks."""
         zone = self._zone[place]
-        if robot.slot != NONE:
-            self._slots[robot.slot].release()
-            robot.slot = NONE
-        if robot.port != NONE and zone == NONE:
-            self._ports[robot.port].release()
-            robot.port = NONE
-        if self._narrow and robot.aisle != NONE and robot.aisle != zone:
-            mouth = self.layout.mouths[robot.aisle]
-            ahead = self.travel.exit_ms(robot.place)
-            end = self.env.now + ahead
-            self.record((self.env.now, ROBOT_STRETCH, robot.number, activity, robot.place, mouth, robot.z, end, end, task))
-            yield Timeout(self.env, ahead)
-            robot.place = mouth
-            self._aisles[robot.aisle].release()
-            robot.aisle = NONE
+        yield from self._let_go(robot, zone, activity, task)
         if zone != NONE:
             if self._narrow and robot.aisle != zone:
                 yield from self._claim(robot, self._aisles[zone], WAIT_AISLE, task)
@@ -689,12 +701,27 @@ class Fleet:
             elif not self._narrow and place < self.layout.slots:
                 yield from self._claim(robot, self._slots.setdefault(place, Lock()), WAIT_CONFLICT, task)
                 robot.slot = place
-            if robot.port != NONE:
-                self._ports[robot.port].release()
-                robot.port = NONE
         elif place in self._ports and activity != PARK:
             yield from self._claim(robot, self._ports[place], WAIT_PORT, task)
             robot.port = place
+
+    def _let_go(self, robot: Robot, zone: int, activity: int, task: int) -> Life:
+        """Free the slot, the port and, by driving out to its mouth, any aisle but `zone`."""
+        if robot.slot != NONE:
+            self._slots[robot.slot].release()
+            robot.slot = NONE
+        if robot.port != NONE:
+            self._ports[robot.port].release()
+            robot.port = NONE
+        if self._narrow and robot.aisle != NONE and robot.aisle != zone:
+            mouth = self.layout.mouths[robot.aisle]
+            now, ahead = self.env.now, self.travel.exit_ms(robot.place)
+            end = now + ahead
+            self.record((now, ROBOT_STRETCH, robot.number, activity, robot.place, mouth, robot.z, end, end, task))
+            yield Timeout(self.env, ahead)
+            robot.place = mouth
+            self._aisles[robot.aisle].release()
+            robot.aisle = NONE
 
     def _claim(self, robot: Robot, lock: Lock, cause: int, task: int) -> Life:
         if lock.owner == NONE:
@@ -772,8 +799,8 @@ class Fleet:
     def _charge(self, robot: Robot) -> Life:
         """Drive to a free charger and charge up to the level at which work resumes."""
         while not self._free_chargers:
-            if robot.aisle != NONE and self._narrow:
-                yield from self._enter(robot, self.layout.inbound, PARK, NONE)
+            if not self._alone:
+                yield from self._let_go(robot, NONE, PARK, NONE)
             self._stretch(robot, WAIT_CHARGER, robot.place, NONE)
             event = Event(self.env)
             self._charger_queue.append(event)

@@ -10,7 +10,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, cached_property
@@ -25,10 +25,10 @@ from sim.calendar import CalendarParams, Day, clock_ms
 from sim.layout import Layout, LayoutError, LayoutParams
 from sim.orders import DemandParams, SkuParams, SupplyParams
 from sim.params import JsonFloat, JsonInt, Params, fact
+from sim.people import PeopleParams
 from sim.retrieval import RETRIEVAL
 from sim.robots import DISPATCH, DWELL, RobotParams, TourParams
 from sim.toml_lines import KeyPath, key_lines
-from sim.people import PeopleParams
 from sim.warehouse import BoxParams, PolicyParams, StagingParams
 from sim.words import describe, dotted, inlined, near, node_at, one_of, printable, show
 
@@ -84,7 +84,7 @@ class Scenario(Params):
         "", "name of the scenario"
     )
     question: str = fact("", "the question that the scenario answers", max_length=2000)
-    seed: JsonInt = fact(1, "seed of every stream of random numbers", ge=0, lt=2**63)
+    seed: JsonInt = fact(1, "seed of every stream of random numbers", ge=0, le=2**63 - 1)
     operation: Literal["robot"] = fact("robot", "who moves the boxes")
     time: TimeParams = TimeParams()
     calendar: CalendarParams = CalendarParams()
@@ -176,49 +176,53 @@ def load(path_or_name: str | os.PathLike[str], sets: Sequence[str] = ()) -> Load
     path, shown = _find(os.fspath(path_or_name))
     lines: list[str] = []
     layers = _chain(path, shown, lines)
-    top = layers[-1] if layers else None
-    if top is None:
+    if not layers:
         raise ScenarioError(lines)
     layers.append(_set_layer(sets, layers, lines))
-    layers[0:0] = [_Layer("default", path.parent, {"name": path.stem})]
     data = _merged(layers)
-    lines += [_line(layers, fault) for fault in _resolve_files(data, layers, path.parent)]
-    scenario, faults = examine(data)
+    data.setdefault("name", path.stem)
+    missing = list(_resolve_files(data, layers, path.parent))
+    scenario, faults = examine(data, {fault.path for fault in missing})
     if lines:
-        # What another file would have said is not known: only mistakes that stand on their own count.
+        # What could not be read might have mended it: only mistakes that stand on their own count.
         faults = [fault for fault in faults if not fault.others]
-    lines += [_line(layers, fault) for fault in sorted(faults, key=lambda fault: _position(layers, fault))]
+    faults = sorted(missing + faults, key=lambda fault: _position(layers, fault))
+    lines += [_line(layers, fault) for fault in faults]
     if scenario is None or lines:
         more = len(lines) - MOST_LINES
-        raise ScenarioError(
-            lines if more <= 0 else [*lines[:MOST_LINES], f"{shown}: and {more:,} more mistakes"]
-        )
+        if more > 0:
+            lines[MOST_LINES:] = [f"{shown}: expected no mistakes, found {more:,} more"]
+        raise ScenarioError(lines)
     origins = {dotted(leaf): _layer_of(layers, leaf).name for leaf, _ in leaves(scenario)}
     return Loaded(scenario, origins, path.parent, path)
 
 
-def examine(data: Mapping[str, Any]) -> tuple[Scenario | None, list[Fault]]:
-    """The scenario of plain data, or None, and every mistake in it, also those that involve several values."""
+def examine(data: Mapping[str, Any], wrong: Collection[KeyPath] = ()) -> tuple[Scenario | None, list[Fault]]:
+    """The scenario of plain data, or None, and every mistake, also those that involve several values.
+
+    What rests on a value that is wrong, or that the caller knows to be `wrong`, is not judged.
+    """
     pruned = _copy(data)
     faults: list[Fault] = []
-    bad: set[KeyPath] = set()
+    bad = set(wrong)
     while True:
         try:
             scenario = Scenario.model_validate(pruned)
         except ValidationError as error:
             # Take the wrong values out, so that the others can be looked at together.
             before = len(bad)
-            for details in error.errors(include_url=False):
-                fault = _translate(details, pruned)
-                faults.append(fault)
-                bad.add(_prune(pruned, fault.path))
+            found = [_translate(details, pruned) for details in error.errors(include_url=False)]
+            faults += found
+            bad.update([_prune(pruned, fault.path) for fault in found])
             if len(bad) == before:
                 return None, faults
         else:
             break
-    for fault in cross_faults(scenario):
-        if not any(_overlap(path, wrong) for path in (fault.path, *fault.others) for wrong in bad):
-            faults.append(fault)
+    faults += [
+        fault
+        for fault in cross_faults(scenario)
+        if not any(_overlap(path, other) for path in (fault.path, *fault.others) for other in bad)
+    ]
     return (None if faults else scenario), faults
 
 
@@ -338,7 +342,8 @@ def _machine_faults(scenario: Scenario) -> Iterator[Fault]:
     if robots.charge_below >= robots.resume_above:
         yield Fault(
             ("robots", "charge_below"),
-            f"expected less than robots.resume_above = {robots.resume_above:g}, found {robots.charge_below:g}",
+            f"expected less than robots.resume_above = {robots.resume_above:g},"
+            f" found {robots.charge_below:g}",
             (("robots", "resume_above"),),
         )
     if scenario.layout.profile == "uniform_144" and scenario.boxes.meters_per_box != 12:
@@ -382,15 +387,13 @@ def _demand_faults(scenario: Scenario) -> Iterator[Fault]:
         yield Fault((here, "windows"), f"expected shares that sum to at most 1, found {total:g}")
     if demand.kind == "schedule" and not demand.schedule:
         yield Fault(
-            (here, "kind"),
-            "expected orders in demand.schedule with kind = 'schedule', found none",
-            ((here, "schedule"),),
+            (here, "schedule"),
+            "expected orders with demand.kind = 'schedule', found none",
+            ((here, "kind"),),
         )
     if demand.kind == "trace" and demand.file is None:
         yield Fault(
-            (here, "kind"),
-            "expected a file in demand.file with kind = 'trace', found none",
-            ((here, "file"),),
+            (here, "file"), "expected a file with demand.kind = 'trace', found none", ((here, "kind"),)
         )
     yield from _unknown_skus((here, "schedule"), [order.sku for order in demand.schedule], names)
 
@@ -411,9 +414,9 @@ def _supply_faults(scenario: Scenario) -> Iterator[Fault]:
         )
     if supply.rule == "schedule" and not supply.schedule:
         yield Fault(
-            (here, "rule"),
-            "expected deliveries in supply.schedule with rule = 'schedule', found none",
-            ((here, "schedule"),),
+            (here, "schedule"),
+            "expected deliveries with supply.rule = 'schedule', found none",
+            ((here, "rule"),),
         )
     names = [sku.name for sku in scenario.skus]
     yield from _unknown_skus((here, "schedule"), [delivery.sku for delivery in supply.schedule], names)
@@ -480,12 +483,8 @@ def _find(path_or_name: str) -> tuple[Path, str]:
         return path, _shown(path)
     path = Path(path_or_name)
     if _looks_like_name(path_or_name) and not path.exists():
-        raise ScenarioError(
-            [
-                f"{printable(path_or_name)}: expected a scenario file or one of {', '.join(known)},"
-                f" found neither{near(path_or_name, known)}"
-            ]  # fmt: skip
-        )
+        expected = f"expected a scenario file or one of {', '.join(known)}, found neither"
+        raise ScenarioError([f"{printable(path_or_name)}: {expected}{near(path_or_name, known)}"])
     return path, printable(path_or_name)
 
 
@@ -515,6 +514,8 @@ def _read(path: Path, shown: str) -> _Layer:
         raise ScenarioError(
             [f"{shown}: expected a scenario file, found none{near(path.name, names)}"]
         ) from None
+    except ScenarioError:
+        raise
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise ScenarioError([f"{shown}: expected a file that can be read, found: {reason}"]) from None
@@ -668,42 +669,40 @@ def _set_layer(sets: Sequence[str], layers: Sequence[_Layer], lines: list[str]) 
     data: dict[str, Any] = {}
     merged = _merged(layers)
     for text in sets:
-        key, equals, value = text.partition("=")
-        path = _parts(key.strip())
-        if not equals or not path or len(path) > MOST_LEVELS:
-            lines.append(f"--set: expected a.b=value, found {show(text)}")
+        try:
+            path, value = _set(text, merged)
+        except ScenarioError as error:
+            lines += error.lines
             continue
-        parsed = _set_value(value.strip())
-        if parsed is None:
-            lines.append(
-                f"--set: {dotted(path)}: expected a value in TOML or a bare word, found {show(value)}"
-            )
-            continue
-        # A path into a list changes one element of it: the whole list becomes the value.
-        for end in range(1, len(path)):
-            held = _held(merged, path[:end])
-            if isinstance(held, list):
-                index = path[end]
-                if not isinstance(index, int) or index >= len(held):
-                    lines.append(
-                        f"--set: {dotted(path)}: expected an index below {len(held)} after"
-                        f" {dotted(path[:end])}, found {show(index)}"
-                    )
-                    break
-                whole = _copy(held)
-                if path[end + 1 :]:
-                    if not isinstance(whole[index], dict):
-                        whole[index] = {}
-                    _put(whole[index], path[end + 1 :], parsed)
-                else:
-                    whole[index] = parsed
-                path, parsed = path[:end], whole
-                break
-        if any(isinstance(part, int) for part in path):
-            path = tuple(map(str, path))
-        _put(data, path, parsed)
-        _put(merged, path, _copy(parsed))
+        _put(data, path, value)
+        _put(merged, path, _copy(value))
     return _Layer("--set", Path.cwd(), data)
+
+
+def _set(text: str, merged: Mapping[str, Any]) -> tuple[KeyPath, Any]:
+    """The path and the value that a text "a.b=value" sets; for an element of a list, the whole list."""
+    key, equals, word = text.partition("=")
+    path = _parts(key.strip())
+    if not equals or not path or len(path) > MOST_LEVELS:
+        raise ScenarioError([f"--set: expected a.b=value, found {show(text)}"])
+    where = f"--set: {dotted(path)}"
+    value = _set_value(word.strip())
+    if value is None:
+        raise ScenarioError([f"{where}: expected a value in TOML or a bare word, found {show(word)}"])
+    for end in range(1, len(path)):
+        held = _held(merged, path[:end])
+        if isinstance(held, list):
+            index, inner = path[end], path[end + 1 :]
+            if not isinstance(index, int) or index >= len(held):
+                expected = f"expected an index below {len(held)} in {dotted(path[:end])}"
+                raise ScenarioError([f"{where}: {expected}, found {show(index)}"])
+            whole = _copy(held)
+            if inner and isinstance(whole[index], dict):
+                _put(whole[index], inner, value)
+            else:
+                whole[index] = value
+            return path[:end], whole
+    return tuple(map(str, path)), value
 
 
 def _set_value(text: str) -> Any:
@@ -738,15 +737,17 @@ def _resolve_files(data: dict[str, Any], layers: Sequence[_Layer], base: Path) -
     """Makes file names relative to `base`; a file that is not there is a mistake."""
     for section, key in FILE_KEYS:
         table = data.get(section)
-        name = table.get(key) if isinstance(table, dict) else None
+        if not isinstance(table, dict):
+            continue
+        name = table.get(key)
         if not isinstance(name, str) or not name:
             continue
         folder = _layer_of(layers, (section, key)).folder
         path = folder / name
         if "\x00" in name or not path.is_file():
             others = [other.name for other in path.parent.glob("*")] if "\x00" not in name else []
-            near = near(path.name, others)
-            yield Fault((section, key), f"expected a file beside the scenario, found no {show(name)}{near}")
+            meant = near(path.name, others)
+            yield Fault((section, key), f"expected a file beside the scenario, found no {show(name)}{meant}")
             del table[key]
         elif not Path(name).is_absolute() and folder.resolve() != base.resolve():
             table[key] = Path(os.path.relpath(path, base)).as_posix()
@@ -757,12 +758,9 @@ def _layer_of(layers: Sequence[_Layer], path: KeyPath) -> _Layer:
     for layer in reversed(layers):
         value: Any = layer.data
         for part in path:
-            if isinstance(value, dict) and part in value:
-                value = value[part]
-            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-                value = value[part]
-            else:
+            if not _has(value, part):
                 break
+            value = value[part]
         else:
             return layer
         if not isinstance(value, dict):
@@ -773,28 +771,26 @@ def _layer_of(layers: Sequence[_Layer], path: KeyPath) -> _Layer:
 _DEFAULT: Final = _Layer("default", Path(), {})
 
 
-def _standing(layers: Sequence[_Layer], fault: Fault) -> tuple[KeyPath, _Layer, int]:
-    """The path to show for a mistake, the layer that set it, and its line (0: none)."""
-    chosen = next(
-        (path for path in (fault.path, *fault.others) if _layer_of(layers, path) is not _DEFAULT), fault.path
-    )
-    shown = fault.path if _layer_of(layers, fault.path) is not _DEFAULT else chosen
-    for end in range(len(chosen), -1, -1):
-        layer = _layer_of(layers, chosen[:end])
-        if layer is not _DEFAULT and layer.name != "default" and (end or layer.text):
-            return shown, layer, layer.lines.get(chosen[:end], 0) if end else 0
-    return shown, layers[-2], 0
+def _standing(layers: Sequence[_Layer], fault: Fault) -> tuple[_Layer, int]:
+    """The layer that made a mistake, and its line there (0: none)."""
+    paths = (fault.path, *fault.others)
+    path = next((path for path in paths if _layer_of(layers, path) is not _DEFAULT), fault.path)
+    for end in range(len(path), 0, -1):
+        layer = _layer_of(layers, path[:end])
+        if layer is not _DEFAULT:
+            return layer, layer.lines.get(path[:end], 0)
+    return layers[-2], 0  # the file itself
 
 
 def _position(layers: Sequence[_Layer], fault: Fault) -> tuple[int, int]:
-    _, layer, line = _standing(layers, fault)
-    return list(map(id, layers)).index(id(layer)), line
+    layer, line = _standing(layers, fault)
+    return next(index for index, other in enumerate(layers) if other is layer), line
 
 
 def _line(layers: Sequence[_Layer], fault: Fault) -> str:
-    path, layer, line = _standing(layers, fault)
+    layer, line = _standing(layers, fault)
     where = f"{layer.name}:{line}" if line else layer.name
-    return f"{where}: {dotted(path)}: {fault.message}"
+    return f"{where}: {dotted(fault.path)}: {fault.message}"
 
 
 # --- mistakes in words --------------------------------------------------------------------------------
@@ -811,23 +807,23 @@ def _translate(details: Any, data: Mapping[str, Any]) -> Fault:
     message = details["msg"]
     if message.startswith("expected ") and details["type"] not in ("number_type", "date_type"):
         return Fault(path, f"{message}, found {found}")
-    near = near(details["input"], node.get("enum", ())) if isinstance(details["input"], str) else ""
+    meant = near(details["input"], node.get("enum", ())) if isinstance(details["input"], str) else ""
     limits = details.get("ctx", {})
     if isinstance(details["input"], date) and ("ge" in limits or "le" in limits):
         bounds = f"a date not {'before' if 'ge' in limits else 'after'} {limits.get('ge', limits.get('le'))}"
         return Fault(path, f"expected {bounds}, found {found}")
-    return Fault(path, f"expected {describe(node)}, found {found}{near}")
+    return Fault(path, f"expected {describe(node)}, found {found}{meant}")
 
 
 def _unknown_key(path: KeyPath) -> Fault:
     key, table = path[-1], path[:-1]
     names = list(node_at(_tree(), table).get("properties", ()))
     section = f"a key of {dotted(table)}" if table else "a key or table of a scenario"
-    near = near(key, names)
-    if not near:
+    meant = near(key, names)
+    if not meant:
         elsewhere = [dotted(leaf) for leaf, _ in _leaves(_defaults(), ()) if leaf[-1] == key]
-        near = f", did you mean '{elsewhere[0]}'?" if elsewhere else ""
-    return Fault(path, f"expected {section}, found {show(key)}{near}")
+        meant = f", did you mean '{elsewhere[0]}'?" if elsewhere else ""
+    return Fault(path, f"expected {section}, found {show(key)}{meant}")
 
 
 def _path_in(data: Any, loc: Sequence[str | int], *, is_missing: bool) -> KeyPath:
@@ -835,13 +831,8 @@ def _path_in(data: Any, loc: Sequence[str | int], *, is_missing: bool) -> KeyPat
     path: KeyPath = ()
     value = data
     for index, part in enumerate(loc):
-        if (
-            isinstance(value, dict)
-            and part in value
-            or isinstance(value, list | tuple)
-            and isinstance(part, int)
-        ):
-            value = value[part]  # type: ignore[index]
+        if _has(value, part):
+            value = value[part]
             path = (*path, part)
         elif is_missing and index == len(loc) - 1:
             path = (*path, part)
@@ -867,7 +858,7 @@ def _copy(value: Any) -> Any:
 
 def _put(data: Any, path: KeyPath, value: Any) -> None:
     for part in path[:-1]:
-        if isinstance(data, dict) and not isinstance(data.get(part), dict | list):
+        if not isinstance(data.get(part), dict):
             data[part] = {}
         data = data[part]
     data[path[-1]] = value
@@ -892,6 +883,12 @@ def _prune(data: dict[str, Any], path: KeyPath) -> KeyPath:
             return path[:end]
         value = value[part]
     return path
+
+
+def _has(value: Any, part: str | int) -> bool:
+    if isinstance(value, list | tuple):
+        return isinstance(part, int) and part < len(value)
+    return isinstance(value, dict) and part in value
 
 
 def _overlap(a: KeyPath, b: KeyPath) -> bool:

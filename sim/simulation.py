@@ -4,16 +4,17 @@
 Everything that a run tells (KPIs, report, exports) is made from its facts, its scenario and its layout.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from simpy import Environment, Timeout
 
 from sim.allocation import SlotIndex
-from sim.calendar import DAY_MS, WorkCalendar
-from sim.facts import LOT_CREATED, NONE, STATION_CONSUMED, TRUCK_CALLED_OFF
+from sim.assets import STATE_CODES
+from sim.calendar import DAY_MS, WorkCalendar, clock_ms
+from sim.facts import NONE, STATION_CONSUMED, TRUCK_CALLED_OFF
 from sim.layout import Layout
-from sim.ledger import Ledger
+from sim.ledger import QUALIFIED, Ledger
 from sim.opening import Opening, PseudoHistory
 from sim.orders import ORDER_TYPES, Delivery, OrderBook, OrderSpec, Supply
 from sim.people import People
@@ -267,8 +268,6 @@ class Simulation:
         numbers = {sku.name: k for k, sku in enumerate(scn.skus)}
         orders = []
         if scn.demand.kind == "schedule":
-            from sim.calendar import clock_ms
-
             orders += [
                 OrderSpec(o.day * DAY_MS + clock_ms(o.at), o.station, None, ((numbers[o.sku], o.meters),), True)
                 for o in scn.demand.schedule
@@ -349,26 +348,25 @@ class Simulation:
 
         rows = read_stock(path, self.layout, self.sku_names, self.start)
         layout, warehouse = self.layout, self.warehouse
-        lots: dict[tuple[int, str], int] = {}
-        names: dict[int, str] = {}
+        first_verified: dict[tuple[int, str], int] = {}
         for row in rows:
             key = (row.sku, row.lot)
-            if key not in lots:
-                first = min(r.verified_day for r in rows if (r.sku, r.lot) == key)
-                lots[key] = warehouse.new_lot(row.sku, first, NONE)
-            mask = (1 << row.meters) - 1
+            first_verified[key] = min(first_verified.get(key, row.verified_day), row.verified_day)
+        lots = {key: warehouse.new_lot(key[0], first, NONE) for key, first in first_verified.items()}
+        for row in rows:
             in_slot = row.place < layout.slots
             box = warehouse.new_box(
-                row.sku, lots[key], row.verified_day, mask, row.place if in_slot else layout.outside, NONE
-            )
-            names[box] = row.box
+                row.sku, lots[row.sku, row.lot], row.verified_day, (1 << row.meters) - 1,
+                row.place if in_slot else layout.outside, NONE,
+            )  # fmt: skip
+            if STATE_CODES[row.state] != QUALIFIED:
+                warehouse.set_state_at_start(box, STATE_CODES[row.state])
             if in_slot:
                 warehouse.place_at_start(box, row.place, row.column, row.tier, -DAY_MS)
             elif row.place == layout.loose_rack:
                 warehouse.rack_at_start(box, -DAY_MS)
             else:
                 warehouse.stage_at_start(box, -DAY_MS)
-        self.box_names = names
 
 
 class Result:

@@ -11,15 +11,17 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
-from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 from sim.assets import CHINESE, STATES, AssetError, asset_number, check_asset
 from sim.facts import NONE
 from sim.layout import LayoutError
+from sim.words import near, printable
 
 if TYPE_CHECKING:
     from sim.history import StoreState
@@ -109,8 +111,7 @@ def read_stock(
 
     `skus` are the names that the column sku may have; no verification may lie behind the day `start`.
     Raises StockListError with every fault of the file: cells that cannot be read, boxes or assets named
-    twice, two boxes at one place, slots over their capacity, a box above a gap in a free stack, a lot of two
-    SKUs.
+    twice, two boxes at one place, slots over their capacity, a box above a gap in a free stack.
     """
     table = _Table(Path(path), _STOCK_COLUMNS)
     rows = [_stock_row(cells, layout, skus, start) for cells in table.rows()]
@@ -233,10 +234,9 @@ def _stock_row(cells: "_Cells", layout: "Layout", skus: Sequence[str], start: da
 
 
 def _refuse_twins(table: "_Table", rows: list[StockRow]) -> None:
-    """Boxes, assets and lots that contradict an earlier row."""
+    """Boxes and assets that an earlier row has already."""
     boxes: dict[str, int] = {}
     assets: dict[str, int] = {}
-    lots: dict[str, StockRow] = {}
     for row in rows:
         if row.box and boxes.setdefault(row.box, row.row) != row.row:
             first = boxes[row.box]
@@ -248,11 +248,6 @@ def _refuse_twins(table: "_Table", rows: list[StockRow]) -> None:
                     row.row, f"expected each asset once, found {asset!r} again (row {first})", "assets"
                 )
             assets.setdefault(asset, row.row)
-        if row.lot and row.sku != NONE:
-            head = lots.setdefault(row.lot, row)
-            if head.sku != row.sku:
-                text = f"expected one SKU in lot {row.lot!r}, found another than in row {head.row}"
-                table.fault(row.row, text, "sku")
 
 
 def _stand(table: "_Table", rows: list[StockRow], layout: "Layout") -> list[StockRow]:
@@ -294,8 +289,8 @@ def _stand(table: "_Table", rows: list[StockRow], layout: "Layout") -> list[Stoc
 class _CellError(ValueError):
     """What a cell was expected to hold; whoever catches it adds what it holds, unless that is said here."""
 
-    def __init__(self, expected: str, *, near: str = "", found: str = "") -> None:
-        self.expected, self.near, self.found = expected, near, found
+    def __init__(self, expected: str, *, meant: str = "", found: str = "") -> None:
+        self.expected, self.meant, self.found = expected, meant, found
 
 
 class _Formula(str):
@@ -319,11 +314,6 @@ def _shown(cell: object) -> str:
         return f"the date {cell}".removesuffix(" 00:00:00")
     text = str(cell)
     return f"{'the formula ' if isinstance(cell, _Formula) else ''}{text[:60]!r}{'...' if text[60:] else ''}"
-
-
-def _near(word: str, words: Iterable[str]) -> str:
-    near = get_close_matches(word, list(words), 1)
-    return f", did you mean {near[0]!r}?" if near else ""
 
 
 def _plain(cell: object) -> str:
@@ -352,7 +342,7 @@ def _one_of(cell: object, names: Sequence[str]) -> int:
     for i, name in enumerate(names):
         if name.strip() == text:
             return i
-    raise _CellError(f"expected one of {', '.join(names)}", near=_near(text, names))
+    raise _CellError(f"expected one of {', '.join(names)}", meant=near(text, names))
 
 
 def _state(cell: object) -> str:
@@ -363,7 +353,7 @@ def _state(cell: object) -> str:
     if state in STATES:
         raise _CellError("expected the state of a box in the store")
     raise _CellError(
-        f"expected one of {', '.join(STOCK_STATES)}", near=_near(text, [*STOCK_STATES, *_ENGLISH])
+        f"expected one of {', '.join(STOCK_STATES)}", meant=near(text, [*STOCK_STATES, *_ENGLISH])
     )
 
 
@@ -508,8 +498,8 @@ class _Table:
             text = _plain(cell)
             name = known.get(re.sub(r"[ _-]+", "_", text.lower()))
             if name is None:
-                near = _near(text.lower(), known)
-                self.fault(number, f"expected one of {', '.join(self._columns)}, found {_shown(cell)}{near}")
+                close = near(text.lower(), known)
+                self.fault(number, f"expected one of {', '.join(self._columns)}, found {_shown(cell)}{close}")
             elif name in self.at:
                 self.fault(number, f"expected one column {name}, found {_shown(cell)} again")
             else:
@@ -553,7 +543,7 @@ class _Cells:
         try:
             return reader(cell)
         except _CellError as wrong:
-            self.fault(column, f"{wrong.expected}, found {wrong.found or _shown(cell)}{wrong.near}")
+            self.fault(column, f"{wrong.expected}, found {wrong.found or _shown(cell)}{wrong.meant}")
             return None
 
     def whole(self, column: str, most: int) -> int:
@@ -624,28 +614,40 @@ def _sheet_rows(table: _Table) -> Iterator[tuple[int, list[Any]]]:
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        with zipfile.ZipFile(table.path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > MOST_UNPACKED_BYTES:
-            raise table.stop(
-                0, f"expected at most {MOST_UNPACKED_BYTES:,} bytes unpacked, found {unpacked:,}"
-            )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about styles and extensions, which a list does not need
-            book = load_workbook(table.path, read_only=True, keep_links=False)
-            sheet = book.worksheets[0]
-            sheet.reset_dimensions()
-            for number, cells in enumerate(sheet.iter_rows(), 1):
-                yield number, [_cell_value(cell) for cell in cells]
-            book.close()
+        with table.path.open("rb") as file:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+            if size > MOST_UNPACKED_BYTES:
+                raise table.stop(
+                    0, f"expected at most {MOST_UNPACKED_BYTES:,} bytes unpacked, found {size:,}"
+                )
+            with _quiet():
+                sheet = load_workbook(file, read_only=True, keep_links=False).worksheets[0]
+                sheet.reset_dimensions()
+            lines = enumerate(sheet.iter_rows(), 1)
+            while True:
+                with _quiet():
+                    batch = list(islice(lines, 1000))
+                if not batch:
+                    return
+                for number, cells in batch:
+                    yield number, [_cell_value(cell) for cell in cells]
     except (
         zipfile.BadZipFile, zlib.error, InvalidFileException, OSError, EOFError, SyntaxError, LookupError,
         TypeError, AttributeError, ValueError, RuntimeError,
     ) as error:  # fmt: skip
         if isinstance(error, StockListError):
             raise
-        text = " ".join(str(error).split())[:120]
+        text = printable(" ".join(str(error).split())[:120])
         raise table.stop(0, f"expected an XLSX workbook, found a damaged or other file ({text})") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide warnings about styles, extensions and odd dates, none of which a list needs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _cell_value(cell: Any) -> Any:

@@ -9,7 +9,7 @@ is asked of it is cut to the measured window. Nothing here is a KPI; those stand
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sim.calendar import WorkCalendar
     from sim.layout import Layout
     from sim.scenario import Scenario
+    from sim.simulation import Result
+    from sim.trace import Trace
 
     Ints = NDArray[np.int64]
     Flags = NDArray[np.bool_]
@@ -68,35 +70,9 @@ _CAUSE_OF_TASK: Final = np.array([
 ])  # fmt: skip
 
 
-class TraceTables(Protocol):
-    """What a KPI asks of a trace: the facts of one kind as int64 columns, in the order of recording."""
-
-    def table(self, name: str) -> Table:
-        """Columns `seq`, `time_ms` and the fields of one kind."""
-
-
-class RunResult(Protocol):
-    """What a KPI asks of a finished run."""
-
-    @property
-    def trace(self) -> TraceTables:
-        """Its facts."""
-
-    @property
-    def scenario(self) -> Scenario:
-        """Its scenario."""
-
-    @property
-    def layout(self) -> Layout:
-        """Its store."""
-
-    @property
-    def calendar(self) -> WorkCalendar:
-        """Its working hours."""
-
-    @property
-    def end_ms(self) -> int:
-        """The time it reached, in milliseconds."""
+# While no robot has taken a task, it waits in or outside shifts, or for robots that cannot work.
+_WAITING: Final = ("assignment_open", "assignment_closed", "tour_wait", "charging", "fault")
+_CAUSE_OF_WAITING: Final = (0, 0, *(TASK_CAUSES.index(cause) for cause in _WAITING[2:]))
 
 
 class RunFacts:
@@ -107,7 +83,7 @@ class RunFacts:
 
     def __init__(
         self,
-        trace: TraceTables,
+        trace: Trace,
         scenario: Scenario,
         layout: Layout,
         calendar: WorkCalendar,
@@ -124,7 +100,7 @@ class RunFacts:
         self._tables: dict[str, Table] = {}
 
     @classmethod
-    def of(cls, result: RunResult) -> RunFacts:
+    def of(cls, result: Result) -> RunFacts:
         """The facts of a result, its scenario's warm-up cut off."""
         start_ms = min(result.scenario.time.warmup_days * DAY_MS, result.end_ms)
         return cls(result.trace, result.scenario, result.layout, result.calendar, start_ms, result.end_ms)
@@ -317,26 +293,33 @@ class RunFacts:
         lasting = segments["end"] > segments["start"]
         return {name: values[lasting] for name, values in segments.items()}
 
+    @cached_property
+    def waiting(self) -> Table:
+        """Why a task waits that no robot has taken: `robot` (0), `cause` (of _WAITING), `start`, `end`.
+
+        It waits for assignment as long as a robot is at work or idle; when none is, for one that waits to
+        fill a tour, else for one that charges, else for one that is out of order.
+        """
+        segments, (opens, lengths, _) = self.segments, self._shifts
+        edges = [segments["start"], segments["end"], opens, opens + lengths, np.array([0, self.end_ms])]
+        start = np.unique(np.concatenate(edges))[:-1]
+        absent = np.array([ROBOT_CAUSES.index(cause) for cause in _WAITING[2:]])
+        there = []
+        for causes in (np.setdiff1d(np.arange(len(ROBOT_CAUSES)), absent), *absent[:, None]):
+            chosen = np.isin(segments["cause"], causes)
+            there.append(steps(segments["start"][chosen], segments["end"][chosen]).at(start) > 0)
+        is_open = steps(opens, opens + lengths).at(start) > 0
+        assignment = np.where(is_open, 0, 1)
+        return {
+            "robot": np.zeros_like(start),
+            "cause": np.select(there, [assignment, *(np.full_like(start, k) for k in (2, 3, 4))], assignment),
+            "start": start,
+            "end": np.append(start[1:], self.end_ms),
+        }
+
     def robot_ms(self, robot: Ints, start: Ints, end: Ints) -> Ints:
         """What each robot did between two instants, in milliseconds; shape (n, len(ROBOT_CAUSES))."""
-        segments = self.segments
-        spent = np.zeros((robot.size, len(ROBOT_CAUSES)), np.int64)
-        if not segments["start"].size or not robot.size:
-            return spent
-        first = min(int(segments["start"].min()), int(start.min()))
-        scale = self.end_ms - first + 2
-        key = segments["robot"] * scale + segments["start"] - first
-        length = segments["end"] - segments["start"]
-        clocks = []
-        for time in (start, end):
-            at = np.searchsorted(key, robot * scale + time - first, side="right") - 1
-            clocks.append((at, time - segments["start"][at]))
-        for cause in range(len(ROBOT_CAUSES)):
-            own = segments["cause"] == cause
-            before = np.cumsum(length * own) - length * own
-            a, b = (before[at] + into * own[at] for at, into in clocks)
-            spent[:, cause] = b - a
-        return spent
+        return _spent(self.segments, len(ROBOT_CAUSES), robot, start, end)
 
     @cached_property
     def task_spans(self) -> Table:
@@ -419,10 +402,10 @@ class RunFacts:
         spent = self.robot_ms(robot[held], start[held], end[held])
         for cause, column in zip(_CAUSE_OF_TASK.tolist(), spent.T, strict=True):
             causes[:, cause] += sum_by(row[held], column, rows.size)
-        waited = (end - start)[free]
-        causes[:, 0] += sum_by(row[free], waited, rows.size)
-        waited_open = self.open_between(start[free], end[free])
-        return causes, sum_by(row[free], waited - waited_open, rows.size)
+        waited = _spent(self.waiting, len(_WAITING), np.zeros_like(start[free]), start[free], end[free])
+        for cause, column in zip(_CAUSE_OF_WAITING, waited.T, strict=True):
+            causes[:, cause] += sum_by(row[free], column, rows.size)
+        return causes, sum_by(row[free], waited[:, 1], rows.size)
 
     @cached_property
     def set_downs(self) -> Table:
@@ -614,6 +597,30 @@ def look_up(keys: Ints, values: Ints, wanted: Ints) -> Ints:
     values_found = np.full(wanted.shape, NONE)
     values_found[found] = values[order][at[found]]
     return values_found
+
+
+def _spent(segments: Table, causes: int, robot: Ints, start: Ints, end: Ints) -> Ints:
+    """How much of each cause a robot's segments have between two instants, in ms; shape (n, causes).
+
+    Segments are sorted by robot and start and follow one another without gaps.
+    """
+    spent = np.zeros((robot.size, causes), np.int64)
+    if not segments["start"].size or not robot.size:
+        return spent
+    first = min(int(segments["start"].min()), int(start.min()))
+    scale = max(int(segments["start"].max()), int(end.max())) - first + 1
+    key = segments["robot"] * scale + segments["start"] - first
+    length = segments["end"] - segments["start"]
+    clocks = []
+    for time in (start, end):
+        at = np.searchsorted(key, robot * scale + time - first, side="right") - 1
+        clocks.append((at, time - segments["start"][at]))
+    for cause in range(causes):
+        own = segments["cause"] == cause
+        before = np.cumsum(length * own) - length * own
+        a, b = (before[at] + into * own[at] for at, into in clocks)
+        spent[:, cause] = b - a
+    return spent
 
 
 def _above(*numbers: Ints) -> int:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,7 +134,9 @@ class Trace:
         `seq` is the place of a row among all facts, from 0. Raises FactsError for a name that is no kind.
         """
         if name not in KINDS:
-            raise FactsError(f"trace: expected a kind of fact, found {name!r}{_near(name, KINDS)}")
+            from sim.words import near  # only a mistake needs it
+
+            raise FactsError(f"trace: expected a kind of fact, found {name!r}{near(name, KINDS)}")
         self.seal()
         return _joined(name, [block.table(name) for block in self._blocks])
 
@@ -286,13 +288,6 @@ def _first_step_back(rows: list[tuple[int, ...]], last_ms: int) -> str:
             return f"trace: {BY_NUMBER[row[1]].name}: expected a time from {last_ms} ms on, found {row!r}"
         last_ms = row[0]
     raise AssertionError("the times rise")
-
-
-def _near(word: str, words: Iterable[str]) -> str:
-    from difflib import get_close_matches  # only a mistake needs it
-
-    near = get_close_matches(word, list(words), 1)
-    return f", did you mean {near[0]!r}?" if near else ""
 
 
 def _duckdb() -> Any:

@@ -15,11 +15,11 @@ from simpy import Environment, Event, Timeout
 from sim.allocation import POLICIES, BoxView, Policy, SlotView
 from sim.facts import (
     ALLOCATION_FAILED, ALLOCATION_RELEASED, BOX_CREATED, BOX_DUG, BOX_EMPTIED, BOX_EXPIRED, BOX_MOVED,
-    BOX_RECEIVED, BOX_RESERVED, COUNT, ISSUE, LINE_SHORT, LOOSE_RETURN, LOT_CREATED, METERS_ISSUED,
+    BOX_RECEIVED, BOX_RESERVED, BOX_STATE, COUNT, ISSUE, LINE_SHORT, LOOSE_RETURN, LOT_CREATED, METERS_ISSUED,
     METERS_PICKED, NONE, ORDER_HANDED_OVER, ORDER_LINE, ORDER_RELEASED, PUT_AWAY, SLOT_ALLOCATED,
     SLOT_BLOCKED, STAGING_OVERFLOW, TASK_CREATED, TASK_DONE, TRUCK_ARRIVED, TRUCK_UNLOADED,
 )  # fmt: skip
-from sim.ledger import ISSUED, OVERDUE, QUALIFIED, RESERVED, Ledger
+from sim.ledger import IN_TRANSIT, ISSUED, OVERDUE, QUALIFIED, RESERVED, Ledger
 from sim.params import JsonFloat, JsonInt, Params, fact
 from sim.people import People, Piece, Truck
 from sim.retrieval import RETRIEVAL, BoxesView
@@ -151,7 +151,7 @@ class Warehouse:
         self._rack: list[int] = []
         self._at_pick_station = 0
         self._loose_at_port: deque[int] = deque()
-        self._near: dict[int, list[int]] = {}
+        self._height: list[int] = layout.z_mm.tolist()
         self._next_task = 0
         self._next_order = 0
         self._next_truck = 0
@@ -208,9 +208,16 @@ class Warehouse:
         self._to_floor(box)
         self._decide(box)
 
+    def set_state_at_start(self, box: int, state: int) -> None:
+        """Give a box of a stock list the asset state that the list states; it is kept out of use by it."""
+        self.ledger.state[box] = state
+        self.record((self.env._now, BOX_STATE, box, state))
+
     def _in_stock(self, box: int, received_ms: int) -> None:
         ledger = self.ledger
         ledger.received_ms[box] = received_ms
+        if ledger.state[box] != IN_TRANSIT:
+            return
         ledger.set_state(box, QUALIFIED)
         ledger.on_hand[ledger.sku[box]] += ledger.mask[box].bit_count()
         today = self._start_day + self.env._now // 86_400_000
@@ -739,44 +746,46 @@ class Warehouse:
         return NONE if top == box else top
 
     def dig_target(self, box: int, robot: Robot, on_board: bool) -> tuple[int, int] | None:
-        """Where a blocker goes: another stack of the slot, on board (NONE, NONE), a neighbour; or nowhere."""
+        """Where a blocker goes: another stack of the slot, on board (NONE, NONE), the nearest open slot; or None.
+
+        The place is reserved at once, since others may be given it while the robot digs.
+        """
         ledger = self.ledger
-        slot = ledger.place[box]
+        slot, lot = ledger.place[box], ledger.lot[box]
         for column, room in enumerate(ledger.column_room[slot]):
             if room > 0 and column != ledger.column[box]:
+                ledger.reserve_column(slot, column, lot)
                 return slot, column
         if on_board:
             return NONE, NONE
-        for other in self._neighbours(slot):
-            if ledger.index.is_open(other):
-                rooms = ledger.column_room[other]
-                return other, next(c for c, room in enumerate(rooms) if room > 0)
-        return None
+        other = self._nearest_open(slot)
+        if other == NONE:
+            return None
+        return other, ledger.reserve_place(other, lot)
 
-    def _neighbours(self, slot: int) -> list[int]:
-        """The other slots of the same aisle, nearest first."""
-        near = self._near.get(slot)
-        if near is None:
-            layout, drive = self.layout, self.fleet.travel.drive_ms
-            aisle = layout.aisle[slot]
-            others = [s for s in range(layout.slots) if s != slot and layout.aisle[s] == aisle]
-            height = layout.z_mm.tolist()
-            others.sort(key=lambda s: (drive(slot, s), abs(height[s] - height[slot]), s))
-            near = self._near[slot] = others
-        return near
+    def _nearest_open(self, slot: int) -> int:
+        """The open slot that the robot reaches soonest from a slot, or NONE."""
+        index, between, height = self.ledger.index, self.fleet.travel.between_ms, self._height
+        best, best_time = NONE, 0
+        for other in range(self.layout.slots):
+            if other != slot and index.is_open(other):
+                time = between(slot, height[slot], other, height[other])
+                if best == NONE or time < best_time:
+                    best, best_time = other, time
+        return best
 
     def dig_out(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None:
-        """A blocker is on the fork, on its way to a place that is reserved for it now."""
+        """A blocker is on the fork; one that stays on board keeps the place that it leaves."""
         ledger = self.ledger
         slot, column, lot = ledger.place[box], ledger.column[box], ledger.lot[box]
         if box in ledger.ready:
             ledger.ready.remove(box)
         self.stock.take(box, robot.own)
         ledger.taken(box, robot.own)
-        to_slot, to_column = target if target[0] != NONE else (slot, column)
-        ledger.reserve_column(to_slot, to_column, lot)
+        if target[0] == NONE:
+            ledger.reserve_column(slot, column, lot)
         now = self.env._now
-        self.record((now, BOX_DUG, box, slot, to_slot, robot.number, task.number))
+        self.record((now, BOX_DUG, box, slot, slot if target[0] == NONE else target[0], robot.number, task.number))
         self.record((now, BOX_MOVED, box, slot, robot.own, NONE, NONE, robot.number, task.number, robot.own))
 
     def dig_in(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None:

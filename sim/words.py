@@ -33,8 +33,10 @@ def show(value: object) -> str:
         return f"'{shortened(value)}'"
     if isinstance(value, datetime | date | time):
         return value.isoformat()
-    if isinstance(value, int | float):
-        return shortened(f"{value}") if abs(value) < 10**40 else "a number of far too many digits"
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**40 else "a number of far too many digits"
+    if isinstance(value, float):
+        return str(value)
     if value is None:
         return "nothing"
     if isinstance(value, dict):
@@ -47,7 +49,8 @@ def show(value: object) -> str:
 
 def inlined(schema: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON Schema without references and without the choice of having no value."""
-    return _inlined(schema, schema.get("$defs", {}))
+    tree: dict[str, Any] = _inlined(schema, schema.get("$defs", {}))
+    return tree
 
 
 def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
@@ -92,25 +95,31 @@ def describe(node: Mapping[str, Any]) -> str:
         return one_of(node["enum"])
     if "const" in node:
         return show(node["const"])
-    if kind in ("integer", "number"):
-        return ("a whole number" if kind == "integer" else "a number") + _range(node)
-    if kind == "boolean":
-        return "true or false"
-    if kind == "array":
-        return _describe_list(node)
-    if kind == "object":
-        return "a table"
-    if kind == "string":
-        if node.get("format") == "date":
-            return "a date as 2026-03-02"
-        if "pattern" in node:
-            return _PATTERNS.get(node["pattern"], "text of the form {pattern}").format_map(node)
-        if "maxLength" in node:
-            return f"text of at most {node['maxLength']:,} characters"
-        return "text"
     if "anyOf" in node:
         return " or ".join(describe(choice) for choice in node["anyOf"])
-    return "another value"
+    if kind == "string":
+        return _describe_text(node)
+    if kind == "array":
+        return _describe_list(node)
+    return _KINDS.get(kind, "another value") + _range(node)
+
+
+_KINDS: Final[dict[object, str]] = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a table",
+}
+
+
+def _describe_text(node: Mapping[str, Any]) -> str:
+    if node.get("format") == "date":
+        return "a date as 2026-03-02"
+    if "pattern" in node:
+        return _PATTERNS.get(node["pattern"], "text of the form {pattern}").format_map(node)
+    if "maxLength" in node:
+        return f"text of at most {node['maxLength']:,} characters"
+    return "text"
 
 
 def _describe_list(node: Mapping[str, Any]) -> str:
@@ -145,7 +154,7 @@ def _range(node: Mapping[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+    return f"{int(value):,}" if value == int(value) else f"{value:g}"
 
 
 def one_of(names: Sequence[str]) -> str:

@@ -99,6 +99,10 @@ def parts(name, run):
     return KPIS[name].function(run)["parts"]
 
 
+def by_class(run):
+    return KPIS["task_time_by_cause_s"].function(run)["by_class"]
+
+
 # The choices
 
 
@@ -299,11 +303,12 @@ def test_an_opened_box_is_no_put_away():
 def test_put_away_task_splits_by_cause():
     """A put-away waits, drives, handles and stands at the aisle; the parts are its whole clock time."""
     run = put_away_story().run(20_000)
-    split = parts("task_time_by_cause_s", run)["put_away"]
+    split = by_class(run)["put_away"]
     # Created 1, assigned 3: 2 waiting. Then 1 drive, 2 handle, 1 aisle, 2 drive, 2 handle. Done at 11.
     expected = dict.fromkeys(TASK_CAUSES, 0.0)
     expected |= {"waiting_assignment": 2.0, "travel": 3.0, "handling": 4.0, "aisle": 1.0}
-    assert split == {"n": 1, "total": 10.0, **expected}
+    assert split == {"value": 10.0, "n": 1, "parts": expected}
+    assert KPIS["task_time_by_cause_s"].function(run) == {**split, "by_class": {"put_away": split}}
 
 
 def test_robot_time_by_cause():
@@ -369,9 +374,14 @@ def test_digs_count_apart():
     assert value("box_moves", run) == 1
     assert value("digs", run) == 1
     assert KPIS["digs_per_retrieval"].function(run) == {"value": 1.0, "n": 1}
-    # 1 s driving to the blocker, 2 s digging, 3 s handling (the stretch of work lasts until the task is done).
-    split = parts("task_time_by_cause_s", run)["issue"]
-    assert (split["travel"], split["digging"], split["handling"], split["total"]) == (1.0, 2.0, 3.0, 6.0)
+    # 1 s driving to the blocker, 2 s digging, 3 s handling (the last stretch lasts until the task is done).
+    split = by_class(run)["issue"]
+    assert {cause: s for cause, s in split["parts"].items() if s} == {
+        "travel": 1.0,
+        "digging": 2.0,
+        "handling": 3.0,
+    }
+    assert split["value"] == 6.0
     assert slot_visits(run).tolist() == [2, 1, 0, 0]
 
 
@@ -383,9 +393,10 @@ def test_a_returned_task_waits_again():
     story.tell(6_000, "task_assigned", 4, 1, 1).tell(8_000, "task_done", 4, 1)
     run = story.run(10_000, robots=2)
     # 0-1 waits; robot 0: 1-2 drives, 2-3 handles; 3-6 waits; robot 1: 6-7 idle (not begun: waits), 7-8 port.
-    split = parts("task_time_by_cause_s", run)["issue"]
-    assert {cause: s for cause, s in split.items() if s} == {
-        "n": 1, "total": 8.0, "waiting_assignment": 5.0, "travel": 1.0, "handling": 1.0, "port": 1.0,
+    split = by_class(run)["issue"]
+    assert split["value"] == 8.0
+    assert {cause: s for cause, s in split["parts"].items() if s} == {
+        "waiting_assignment": 5.0, "travel": 1.0, "handling": 1.0, "port": 1.0,
     }  # fmt: skip
     # 1 + 3 s of waiting in 10 s.
     assert SERIES["waiting_tasks"](run).mean(0, 10_000) == 0.4
@@ -450,12 +461,28 @@ def test_work_in_progress_is_cut():
     assert parts("people_utilisation", run) == {"receive": 0.5, "pick": 0.0, "check": 0.0}
 
 
+def test_a_task_waits_for_robots_that_cannot_work():
+    """A task that waits while no robot is at work or idle waits for a tour to fill, a battery or a repair."""
+    story = Story().stock(0, 0).task(0, 4, f.ISSUE, 0, 0, OUT, 0)
+    # Robot 0: charges 0-3, out of order 3-8, then idle. Robot 1: works 0-1, waits for its tour 1-2, charges
+    # 2-4, out of order from 4. Together: 0-1 at work, 1-2 tour, 2-4 charging, 4-8 fault, 8-9 idle.
+    story.robot(0, f.CHARGE).robot(3_000, f.FAULT).robot(8_000, f.IDLE)
+    story.robot(0, f.WORKING, 500, 1_000, 1).robot(1_000, f.WAIT_TOUR, robot=1)
+    story.robot(2_000, f.CHARGE, robot=1).robot(4_000, f.FAULT, robot=1)
+    story.tell(9_000, "task_assigned", 4, 0, 0).tell(9_000, "task_done", 4, 0)
+    split = by_class(story.run(10_000, robots=2))["issue"]
+    assert split["value"] == 9.0
+    assert {cause: s for cause, s in split["parts"].items() if s} == {
+        "waiting_assignment": 2.0, "tour_wait": 1.0, "charging": 2.0, "fault": 4.0,
+    }  # fmt: skip
+
+
 def test_a_put_away_called_off_waits_no_more():
     """A put-away ends undone when its box is reserved for an order before a robot takes it."""
     story = Story().truck(0, 0).receive(1_000, 0).task(1_000, 5, f.PUT_AWAY, 0, IN, 2)
     run = reserve(story, 4_000, 0).run(10_000)
     assert SERIES["waiting_tasks"](run).mean(0, 10_000) == 0.3
-    assert KPIS["task_time_by_cause_s"].function(run) == {"value": None, "n": 0, "parts": {}}
+    assert KPIS["task_time_by_cause_s"].function(run) == {"value": None, "n": 0, "by_class": {}}
 
 
 def test_an_order_waits_for_the_fetch_of_another():

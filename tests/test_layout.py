@@ -378,8 +378,7 @@ class TestDrawing:
             "258 slots, 2,475 boxes, 37,125 meters",
             "237 slots of 10 boxes, 21 of 5; 15 meters a box",
             "levels 1.2 m high with 5 tiers of 0.24 m, columns 0.95 m, aisles 2.7 m apart",
-            "profile two_stack, an interpretation: "
-            "237 slots of 10 boxes and 21 of 5: the top of row 1 and of",
+            f"profile two_stack, an interpretation: {PROFILES['two_stack'].sentence[:58]}",
             "columns 1-8 of row 4 lies under ducts",
         ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim import trace as trace_module
@@ -235,6 +235,7 @@ def test_parts_are_one_wide_log(tmp_path: Path) -> None:
     ]
 
 
+@settings(max_examples=20)
 @given(rows=facts())
 def test_any_facts_survive_files(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, ...]]

@@ -1,0 +1,532 @@
+"""The charts of a report: drawings as inline SVG, each with its legend and its data as a table.
+
+matplotlib draws with hex codes that stand for colours of the page; they are replaced by the names of CSS
+variables, so that one drawing follows the light, the dark and the printed page. Texts in a drawing are all
+from here: names that a scenario chooses appear in tables only. The same facts give the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from sim.calendar import DAY_MS
+from sim.facts import NONE, TASK_CLASSES
+from sim.kpis import SERIES, KpiValue, RunFacts, slot_fill, slot_visits
+from sim.tables import ORDER_CAUSES, ROBOT_CAUSES, Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from markupsafe import Markup
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from sim.layout import Layout
+    from sim.tables import Ints
+
+    Floats = NDArray[np.float64]
+
+NOTHING: Final = "\N{EN DASH}"
+"""What stands where nothing was observed."""
+
+
+class Table(NamedTuple):
+    """A table of texts; all columns but the first are numbers."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class Chart(NamedTuple):
+    """A drawing with its alternative text, its data and its legend.
+
+    The legend is swatches (a colour of the page, words), or the lowest and the highest of a ramp of colours.
+    """
+
+    svg: Markup
+    alt: str
+    table: Table
+    swatches: Sequence[tuple[str, str]] = ()
+    ramp: tuple[str, str] | None = None
+
+
+# Where the time goes
+
+
+def time_split(kpis: dict[str, KpiValue]) -> Chart:
+    """Bars of 100 %: the time of an order, of each class of task, and of a robot's shifts, by cause."""
+    bars: list[tuple[str, str, dict[str, float]]] = []
+    order, robot = kpis["order_time_by_cause_s"], kpis["time_by_cause_s"]
+    if order["value"]:
+        bars.append(("An order", f"{duration(order['value'])} each", order["parts"]))
+    for name in TASK_CLASSES:
+        task = kpis["task_time_by_cause_s"]["by_class"].get(name)
+        if task and task["value"]:
+            causes = {_SAME_AS.get(cause, cause): seconds for cause, seconds in task["parts"].items()}
+            bars.append((_TASK_WORDS[name], f"{duration(task['value'])} each", causes))
+    if robot["value"]:
+        bars.append(("A robot's shifts", f"{duration(robot['value'])} in all", robot["parts"]))
+    used = [cause for cause in _CAUSE_WORDS if any(causes.get(cause) for _, _, causes in bars)]
+    rows = max(len(bars), 1)
+    figure = _figure(1072, 56 * rows)
+    axes = figure.add_axes((0.165, 0.0, 0.835, 1.0))
+    axes.set_xlim(0, 1)
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.axis("off")
+    for row, (label, note, causes) in enumerate(bars):
+        right = {"ha": "right", "va": "center"}
+        axes.text(-0.013, row - 0.13, label, color=_INK, fontsize=_PT + 1, fontweight="bold", **right)
+        axes.text(-0.013, row + 0.19, note, color=_MUTED, fontsize=_PT, **right)
+        _bar_of_parts(axes, row, [(cause, causes[cause]) for cause in used if causes.get(cause)])
+    table = [
+        [_CAUSE_WORDS[cause], *(_part(causes.get(cause), sum(causes.values())) for _, _, causes in bars)]
+        for cause in used
+    ]
+    return Chart(
+        _svg(figure, "time-split"),
+        "Shares of the time of an order, of each class of task and of a robot's shifts, by what it goes to.",
+        Table(["Time goes to", *(label for label, _, _ in bars)], table),
+        [(_cause_name(cause), _CAUSE_WORDS[cause]) for cause in used],
+    )
+
+
+def _bar_of_parts(axes: Axes, row: int, parts: Sequence[tuple[str, float]]) -> None:
+    total, left = sum(seconds for _, seconds in parts), 0.0
+    for cause, seconds in parts:
+        share, words = seconds / total, _CAUSE_WORDS[cause]
+        colour, edge = _COLOUR[_cause_name(cause)], _COLOUR["paper"]
+        axes.barh(row, share, left=left, height=0.64, color=colour, edgecolor=edge, linewidth=1.0)
+        text = f"{share * 100:.0f} %" if share >= 0.03 else ""
+        if share > 0.0085 * len(words) + 0.02:
+            text = f"{words}\n{text}"
+        on = _COLOUR["on-light" if cause in _PALE else "on-dark"]
+        axes.text(left + share / 2, row, text, ha="center", va="center", fontsize=_PT - 0.5, color=on)
+        left += share
+
+
+def _part(seconds: float | None, total: float) -> str:
+    return f"{duration(seconds)} ({seconds / total * 100:.1f} %)" if seconds else NOTHING
+
+
+_SAME_AS: Final = {"waiting_assignment": "waiting_robot"}
+_CAUSE_WORDS: Final = {
+    "waiting_stock": "waiting for stock",
+    "waiting_robot": "waiting for a robot",
+    "charging": "robot charges",
+    "fault": "robot out of order",
+    "tour_wait": "tour fills up",
+    "aisle": "aisle taken",
+    "port": "port taken",
+    "conflict": "place taken",
+    "travel": "driving",
+    "handling": "handling",
+    "digging": "digging",
+    "parking": "parking",
+    "waiting_people": "waiting for people",
+    "people": "people at work",
+    "outside_shifts": "outside shifts",
+    "idle": "idle",
+}
+_PALE: Final = frozenset(
+    "idle outside_shifts digging parking conflict port waiting_people waiting_robot".split()
+)
+_TASK_WORDS: Final = {
+    "issue": "Fetching a box",
+    "put_away": "Putting a box away",
+    "loose_return": "Returning a box",
+    "empties": "Collecting empties",
+    "count": "Counting a slot",
+}
+
+
+# Over time
+
+
+def over_time(run: RunFacts) -> Chart:
+    """Every series over the measured time, one above the other; a row of the table is a day or longer."""
+    lines = {name: series(run) for name, series in SERIES.items()}
+    low, high = run.start_ms, max(run.end_ms, run.start_ms + 1)
+    panel, gap, foot = 76.0, 52.0, 24.0
+    height = len(lines) * (panel + gap) - gap + 30 + foot
+    figure = _figure(1072, height)
+    ticks = _day_ticks(run)
+    for number, (name, line) in enumerate(lines.items()):
+        bottom = height - 30 - number * (panel + gap) - panel
+        axes = figure.add_axes((0.05, bottom / height, 0.945, panel / height))
+        _bare(axes)
+        for a, b in _closed_days(run):
+            axes.axvspan(a, b, color=_COLOUR["band"], linewidth=0)
+        edges, mean, most = _sampled(line, low, high)
+        middle = (edges[:-1] + edges[1:]) / 2
+        axes.fill_between(middle, most, step="mid", color=_COLOUR["accent-soft"], linewidth=0)
+        axes.plot(middle, mean, color=_COLOUR["accent"], linewidth=1.3, drawstyle="steps-mid")
+        top = max(float(most.max()), 1.0)
+        if name == "boxes_in_slots":
+            top = max(top, float(run.layout.boxes))
+            axes.axhline(run.layout.boxes, color=_MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.set_xlim(low, high)
+        axes.set_ylim(0, top * 1.06)
+        _count_ticks(axes, top)
+        last = number == len(lines) - 1
+        axes.set_xticks([t for t, _ in ticks], [text if last else "" for _, text in ticks])
+        _title(axes, SERIES_WORDS[name], "dashed: all box places" if name == "boxes_in_slots" else "")
+    return Chart(
+        _svg(figure, "over-time"),
+        "Boxes in slots, received boxes not stored yet, waiting tasks and open orders over the measured time.",
+        _span_table(run, lines),
+        [("accent", "mean"), ("accent-soft", "greatest"), ("band", "day without a shift")],
+    )
+
+
+SERIES_WORDS: Final = {
+    "boxes_in_slots": "Boxes in slots",
+    "staged_boxes": "Received boxes, neither stored nor served",
+    "waiting_tasks": "Tasks that wait for a robot",
+    "open_orders": "Open orders",
+}
+"""The series as a heading."""
+
+
+def _sampled(line: Steps, low: int, high: int) -> tuple[Ints, Floats, Ints]:
+    """Edges of 560 equal spans of time, and the mean and the greatest value of a series in each."""
+    spans = min(560, high - low)
+    edges = low + (np.arange(spans + 1) * (high - low)) // spans
+    mean = np.diff(line.total_before(edges)) / np.diff(edges)
+    most = line.at(edges[:-1])
+    inside = (line.times >= low) & (line.times < high)
+    np.maximum.at(most, np.searchsorted(edges, line.times[inside], side="right") - 1, line.values[inside])
+    return edges, mean, most
+
+
+def _span_table(run: RunFacts, lines: dict[str, Steps]) -> Table:
+    days = max(1, -(-run.span_ms // DAY_MS))
+    length = -(-days // 60)
+    low, high = run.start_ms, max(run.end_ms, run.start_ms + 1)
+    rows = []
+    for a, b in pairwise([*range(low, high, length * DAY_MS), high]):
+        cells = [f"{line.mean(a, b) or 0.0:,.1f} / {line.most(a, b):,}" for line in lines.values()]
+        rows.append([day_words(run.calendar.date_of(a // DAY_MS), year=days > 300), *cells])
+    heads = [f"{SERIES_WORDS[name]}: mean / greatest" for name in lines]
+    return Table(["Day" if length == 1 else f"{length} days from", *heads], rows)
+
+
+def _closed_days(run: RunFacts) -> Iterator[tuple[int, int]]:
+    """Days without a shift, joined; none when the run is too long to show them."""
+    if run.span_ms > 92 * DAY_MS:
+        return
+    days = range(run.start_ms // DAY_MS, -(-run.end_ms // DAY_MS))
+    closed = [day for day in days if not run.calendar.is_working_day(day)]
+    for day in closed:
+        if day - 1 not in closed:
+            end = next(later for later in range(day, days.stop + 1) if later not in closed)
+            yield max(day * DAY_MS, run.start_ms), min(end * DAY_MS, run.end_ms)
+
+
+def _day_ticks(run: RunFacts) -> list[tuple[int, str]]:
+    first, last = -(-run.start_ms // DAY_MS), -(-run.end_ms // DAY_MS)
+    step = next((s for s in (1, 2, 7, 14, 28, 91, 182, 364) if (last - first) / s <= 14), 728)
+    days = range(first, last, step)
+    return [(day * DAY_MS, day_words(run.calendar.date_of(day), year=step > 28)) for day in days]
+
+
+# Lead times
+
+
+def lead_times(run: RunFacts) -> Chart:
+    """How long orders and put-aways take, as two histograms."""
+    orders, received = run.finished_orders, run.received
+    stored = (received["stored"] != NONE) & run.inside(received["stored"])
+    panels = {
+        "Order cycle time, shift hours": run.open_between(orders["start"], orders["end"]),
+        "Put-away time, clock time": (received["stored"] - received["start"])[stored],
+    }
+    figure = _figure(1072, 250)
+    rows: list[list[str]] = []
+    for number, (title, times_ms) in enumerate(panels.items()):
+        axes = figure.add_axes((0.04 + 0.515 * number, 0.135, 0.44, 0.70))
+        _bare(axes)
+        _title(axes, title, f"n = {times_ms.size:,}")
+        if times_ms.size:
+            rows += [[title, *row] for row in _histogram(axes, times_ms / 1000)]
+        else:
+            axes.set_xticks([])
+            axes.set_yticks([])
+    return Chart(
+        _svg(figure, "lead-times"),
+        "Histograms of the order cycle time in shift hours and of the put-away time.",
+        Table(["Time", "From, to", "Count", "Share"], rows),
+    )
+
+
+def _histogram(axes: Axes, seconds: Floats) -> list[list[str]]:
+    """Draw a histogram of durations and give its rows as (from-to, count, share)."""
+    step, bins = _bins(seconds)
+    counts = np.bincount(np.minimum(seconds // step, bins - 1).astype(np.int64), minlength=bins)
+    unit, size = ("s", 1) if step < 30 else ("min", 60) if step < 1800 else ("h", 3600)
+    axes.bar(np.arange(bins) + 0.5, counts, width=0.86, color=_COLOUR["accent"], linewidth=0)
+    every = -(-bins // 10)
+    ticks = range(0, bins, every)
+    axes.set_xticks(ticks, [f"{k * step / size:g}" for k in ticks])
+    axes.set_xlim(0, bins)
+    axes.set_ylim(0, counts.max() * 1.3)
+    axes.set_xlabel(unit, color=_MUTED, fontsize=_PT, loc="right", labelpad=1)
+    _count_ticks(axes, float(counts.max()))
+    for level, words, up in ((0.5, "half within", -7), (0.95, "95 % within", -20)):
+        at = float(np.quantile(seconds, level))
+        x = min(at / step, bins - 0.5)
+        left = x > 0.7 * bins
+        axes.axvline(x, color=_COLOUR["mark"], linewidth=1.2, linestyle=(0, (3, 2)))
+        axes.annotate(
+            f"{words} {duration(at)}", (x, 1.0), (-5 if left else 5, up), xycoords=("data", "axes fraction"),
+            textcoords="offset points", color=_COLOUR["mark"], fontsize=_PT, va="center", ha="right" if left else "left",
+        )  # fmt: skip
+    ends = [f"to {(k + 1) * step / size:g} {unit}" for k in range(bins - 1)] + [f"{unit} or more"]
+    return [
+        [f"{k * step / size:g} {end}", f"{count:,}", f"{count / seconds.size * 100:.1f} %"]
+        for k, (end, count) in enumerate(zip(ends, counts.tolist(), strict=True))
+    ]
+
+
+def _bins(seconds: Floats) -> tuple[int, int]:
+    """Width in seconds and number of even bins; the last one also takes all that is longer."""
+    reach = float(np.quantile(seconds, 0.98))
+    widths = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
+    step = next((width for width in widths if reach / width <= 23), 86400 * (int(reach / 86400 / 23) + 1))
+    return step, max(3, int(reach // step) + 1)
+
+
+# Racks
+
+
+def racks(run: RunFacts) -> list[tuple[str, Chart]]:
+    """Heat maps of the rows of the store with their titles: by fill and by visits."""
+    layout = run.layout
+    fill, visits = slot_fill(run), slot_visits(run).astype(np.float64)
+    visits[np.isnan(fill)] = np.nan
+    most = max(float(np.nanmax(visits, initial=0.0)), 1.0)
+    table = _slot_table(layout, fill, visits)
+    maps = (
+        ("fill", "Fill: share of box places taken, time mean", fill, 1.0, ("empty", "full")),
+        ("visits", "Visits: boxes that robots set down or took", visits, most, ("none", f"{most:,.0f}")),
+    )
+    return [
+        (title, Chart(_heat_maps(layout, values, top, name), f"Heat map. {title}.", table, (), ramp))
+        for name, title, values, top, ramp in maps
+    ]
+
+
+def _heat_maps(layout: Layout, values: Floats, top: float, name: str) -> Markup:
+    panels = list(_panels(layout, values))
+    high, wide = (max(matrix.shape[axis] for _, matrix in panels) for axis in (0, 1))
+    cell = min(36.0, 478.0 / wide)
+    panel, gap = cell * 0.8 * high, 46.0
+    height = len(panels) * (panel + gap)
+    figure = _figure(520, height)
+    for number, (label, matrix) in enumerate(panels):
+        levels, columns = matrix.shape
+        bottom = height - number * (panel + gap) - 20 - panel
+        axes = figure.add_axes(
+            (30 / 520, bottom / height, cell * columns / 520, cell * 0.8 * levels / height)
+        )
+        _bare(axes)
+        axes.grid(visible=False)
+        axes.spines["bottom"].set_visible(False)
+        axes.set_xlim(0, columns)
+        axes.set_ylim(0, levels)
+        for heat in range(-1, HEAT):
+            _draw_cells(axes, matrix, top, heat)
+        marks = [c for c in range(columns) if c == 0 or (c + 1) % 5 == 0]
+        marks = marks[:: -(-len(marks) // 14)]
+        axes.set_xticks([c + 0.5 for c in marks], [str(c + 1) for c in marks])
+        marks = list(range(0, levels, -(-levels // 6)))
+        axes.set_yticks([r + 0.5 for r in marks], [str(r + 1) for r in marks])
+        axes.tick_params(labelsize=_PT - 1)
+        _title(axes, label, rise=5)
+    return _svg(figure, f"racks-{name}")
+
+
+def _draw_cells(axes: Axes, matrix: Floats, top: float, heat: int) -> None:
+    """Draw the cells of one class of heat together; class -1 is slots that hold no boxes, in outline."""
+    from matplotlib.collections import PolyCollection
+
+    finite = np.isfinite(matrix)
+    classes = np.minimum(np.where(finite, matrix, 0.0) / top * HEAT, HEAT - 1).astype(np.int64)
+    chosen = np.isposinf(matrix) if heat < 0 else finite & (classes == heat)
+    gap = 0.05 if matrix.shape[1] <= 50 else 0.0
+    a, b = gap, 1 - gap
+    corners = [
+        [(c + a, r + a), (c + b, r + a), (c + b, r + b), (c + a, r + b)]
+        for r, c in np.argwhere(chosen).tolist()
+    ]
+    if not corners:
+        return
+    face, edge = ("none", _COLOUR["line"]) if heat < 0 else (_COLOUR[f"heat-{heat}"], "none")
+    axes.add_collection(PolyCollection(corners, facecolors=face, edgecolors=edge, linewidths=0.7))
+
+
+def _panels(layout: Layout, values: Floats) -> Iterator[tuple[str, Floats]]:
+    """Each row as a matrix (levels, columns); a store too large to draw as one of (rows, columns).
+
+    NaN is a place without a slot, infinity a slot that holds no boxes.
+    """
+    if layout.rows <= 12 and layout.columns <= 120 and layout.levels <= 40:
+        shown = np.where(np.isnan(values), np.inf, values)
+        for row in range(1, layout.rows + 1):
+            matrix, here = np.full((layout.levels, layout.columns), np.nan), layout.row == row
+            matrix[layout.level[here] - 1, layout.column[here] - 1] = shown[here]
+            yield f"Row {row}", matrix
+        return
+    high, wide = min(layout.rows, 60), min(layout.columns, 120)
+    at = (layout.row - 1) * high // layout.rows * wide + (layout.column - 1) * wide // layout.columns
+    finite = np.isfinite(values)
+    held = np.bincount(at[finite], values[finite], high * wide)
+    many = np.bincount(at[finite], minlength=high * wide)
+    matrix = np.divide(held, many, out=np.full(high * wide, np.nan), where=many > 0)
+    about = "mean of slots side by side"
+    yield f"{layout.rows:,} rows upwards, {layout.columns:,} columns: {about}", matrix.reshape(high, wide)
+
+
+def _slot_table(layout: Layout, fill: Floats, visits: Floats) -> Table:
+    slots, head = list(range(layout.slots)), "Slot"
+    if layout.slots > 1000:
+        slots = np.argsort(-np.nan_to_num(visits, nan=-1.0), kind="stable")[:200].tolist()
+        head = "The 200 slots visited most"
+    rows = []
+    for slot in slots:
+        used = not np.isnan(fill[slot])
+        shown = [f"{fill[slot] * 100:.1f} %", f"{visits[slot]:,.0f}"] if used else [NOTHING, NOTHING]
+        rows.append([layout.place_name(slot), f"{layout.capacity[slot]:,}", *shown])
+    return Table([head, "Boxes it holds", "Fill", "Visits"], rows)
+
+
+# Age of the stock
+
+
+def stock_age(kpis: dict[str, KpiValue]) -> Chart | None:
+    """The meters in the store at the end by the days since their verification; None for an empty store."""
+    age = kpis["stock_age_days"]
+    if age["value"] is None:
+        return None
+    parts, most = age["parts"], max(age["parts"].values())
+    figure = _figure(1072, 190)
+    axes = figure.add_axes((0.05, 0.14, 0.945, 0.66))
+    _bare(axes)
+    colours = [_COLOUR["accent"]] * (len(parts) - 1) + [_COLOUR["mark"]]
+    axes.bar(range(len(parts)), list(parts.values()), width=0.74, color=colours, linewidth=0)
+    for k, meters in enumerate(parts.values()):
+        above = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center", "va": "center"}
+        axes.annotate(f"{meters:,}", (k, meters), color=_INK, fontsize=_PT, **above)
+    axes.set_xticks(range(len(parts)), list(parts))
+    axes.set_xlim(-0.6, len(parts) - 0.4)
+    axes.set_ylim(0, most * 1.2)
+    _count_ticks(axes, float(most))
+    _title(axes, "Meters by days since verification", f"mean {age['value']:.0f} days, n = {age['n']:,}")
+    rows = [
+        [f"{days} days", f"{meters:,}", f"{meters / age['n'] * 100:.1f} %"] for days, meters in parts.items()
+    ]
+    alt = "Histogram of the age of the meters in the store at the end."
+    return Chart(_svg(figure, "stock-age"), alt, Table(["Age", "Meters", "Share"], rows))
+
+
+# Numbers in words
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes, hours or days, whichever reads best: "98 s", "37.5 min", "150.0 h", "60.2 d"."""
+    for below, size, unit in ((120, 1, "s"), (7200, 60, "min"), (3_600_000, 3600, "h")):
+        if abs(seconds) < below:
+            places = 0 if size == 1 and (seconds >= 10 or seconds == 0) else 1
+            return f"{seconds / size:.{places}f} {unit}"
+    return f"{seconds / 86400:,.1f} d"
+
+
+def day_words(day: date, *, year: bool = False) -> str:
+    """A date in words that no locale changes: "2 Mar", "2 Mar 2026"."""
+    months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    return f"{day.day} {months[day.month - 1]}{f' {day.year}' if year else ''}"
+
+
+# Drawing
+
+HEAT: Final = 7
+"""Steps of the ramp of the heat maps."""
+
+
+def _cause_name(cause: str) -> str:
+    return f"cause-{cause.replace('_', '-')}"
+
+
+COLOURS: Final = (
+    "ink", "muted", "line", "paper", "band", "accent", "accent-soft", "mark", "on-dark", "on-light",
+    *(f"heat-{step}" for step in range(HEAT)),
+    *(_cause_name(cause) for cause in dict.fromkeys(ORDER_CAUSES + ROBOT_CAUSES)),
+)  # fmt: skip
+"""The colours that a page gives as CSS variables, without their two hyphens."""
+
+_COLOUR: Final = {name: f"#0f{number:02x}a5" for number, name in enumerate(COLOURS)}
+_INK: Final = _COLOUR["ink"]
+_MUTED: Final = _COLOUR["muted"]
+_PT: Final = 9.0
+
+
+def _figure(width_px: float, height_px: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width_px / 96, height_px / 96))
+
+
+def _bare(axes: Axes) -> None:
+    """A base line, hair lines across and quiet numbers, nothing else."""
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(_COLOUR["line"])
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color=_COLOUR["line"], linewidth=0.7)
+    axes.tick_params(length=0, colors=_MUTED, labelsize=_PT, pad=4)
+
+
+def _title(axes: Axes, text: str, note: str = "", rise: int = 11) -> None:
+    place = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(text, (0, 1), (0, rise), color=_INK, fontsize=_PT + 0.5, fontweight="bold", **place)
+    if note:
+        axes.annotate(note, (1, 1), (0, rise), color=_MUTED, fontsize=_PT, ha="right", **place)
+
+
+def _count_ticks(axes: Axes, most: float) -> None:
+    """Two to four round whole numbers from 0 up to the greatest."""
+    size = 10.0 ** np.floor(np.log10(max(most, 1.0)))
+    step = max(1.0, next(float(size * m) for m in (0.2, 0.25, 0.5, 1, 2, 2.5, 5, 10) if most <= 4 * size * m))
+    ticks = [k * step for k in range(int(most / step + 1e-9) + 1)]
+    axes.set_yticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+
+
+def _svg(figure: Figure, name: str) -> Markup:
+    """A figure as inline SVG in the colours of the page."""
+    from markupsafe import Markup
+    from matplotlib import rc_context
+
+    buffer = StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].rstrip()
+    for waste in (_METADATA, _STYLE, _IDS, _FONT):
+        svg = waste.sub("", svg)
+    svg = _SIZE.sub(' aria-hidden="true" focusable="false"', svg, count=1)
+    for colour, code in _COLOUR.items():
+        svg = svg.replace(code, f"var(--{colour})")
+    return Markup(svg)  # noqa: S704 - every text in a drawing is ours
+
+
+_METADATA: Final = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
+_STYLE: Final = re.compile(r'<defs>\s*<style type="text/css">.*?</style>\s*</defs>\s*', re.DOTALL)
+_IDS: Final = re.compile(r' id="(?:[a-z]+\d?d?_|matplotlib\.|[A-Z]\w*_)\w*"')
+_FONT: Final = re.compile(r"font-family: [^;\"]*(?:; )?")
+_SIZE: Final = re.compile(r' width="[\d.]+pt" height="[\d.]+pt"')

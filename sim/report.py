@@ -1,0 +1,206 @@
+"""The report of a run: one HTML page that holds everything, for the screen by day and night and for paper.
+
+It answers first and explains after: what limits the store, the figures that matter, where the time goes,
+charts with their data beneath, every KPI, what the scenario sets, and how to get the run again. The page
+needs no script and nothing from elsewhere, and the same result gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pydantic import BaseModel
+
+from sim import charts
+from sim.calendar import DAY_MS
+from sim.charts import NOTHING, day_words, duration
+from sim.kpis import GROUPS, KPIS, KpiValue, RunFacts, compute, limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sim.simulation import Result
+
+
+def write_report(result: Result, path: Path | str) -> None:
+    """Write the report of a run as one HTML file. Raises OSError as files do."""
+    Path(path).write_text(render(result), encoding="utf-8", newline="\n")
+
+
+def render(result: Result) -> str:
+    """The report of a run as the text of one HTML page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("sim"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    run = RunFacts.of(result)
+    kpis, date_of = compute(run), run.calendar.date_of
+    inputs = list(_compare(run.scenario, type(run.scenario)(), ""))
+    return environment.get_template("report.html.j2").render(
+        scenario=run.scenario,
+        title=run.scenario.name or "A run",
+        layout=run.layout,
+        seed=result.seed,
+        first_day=day_words(date_of(run.start_ms // DAY_MS), year=True),
+        last_day=day_words(date_of(max(run.end_ms - 1, run.start_ms) // DAY_MS), year=True),
+        days=f"{run.span_ms / DAY_MS:g}",
+        warmup_days=f"{run.start_ms / DAY_MS:g}",
+        answer=limits(run),
+        cards=list(_cards(kpis)),
+        causes=[name for name in charts.COLOURS if name.startswith("cause-")],
+        heat=charts.HEAT,
+        time_split=charts.time_split(kpis),
+        over_time=charts.over_time(run),
+        lead_times=charts.lead_times(run),
+        racks=charts.racks(run),
+        stock_age=charts.stock_age(kpis),
+        groups={heading: [_kpi_row(name, kpis[name]) for name in names] for heading, names in GROUPS.items()},
+        inputs=inputs,
+        lines=[
+            f"{row.key} = {_toml(row.raw)}" for row in inputs if row.raw is not None and row.key != "seed"
+        ],
+        facts=len(run.trace),
+        model_version=run.trace.model_version,
+        digest=run.trace.digest(),
+    )
+
+
+class Card(NamedTuple):
+    """One of the figures at the top of the page."""
+
+    label: str
+    value: str
+    unit: str
+    note: str
+
+
+class KpiRow(NamedTuple):
+    """A line of the table of KPIs."""
+
+    name: str
+    sentence: str
+    value: str
+    details: Sequence[str]
+    better: str
+
+
+class Input(NamedTuple):
+    """A scenario value that is not the default; `raw` is it as JSON has it."""
+
+    key: str
+    value: str
+    default: str
+    unit: str
+    sentence: str
+    raw: Any
+
+
+def _cards(kpis: dict[str, KpiValue]) -> Iterator[Card]:
+    late = kpis["late_orders"]["value"]
+    words = f"{late * 100:.1f} % late" if late else "none to judge" if late is None else "none late"
+    yield Card("Orders handed over", f"{kpis['orders']['value']:,}", "", words)
+    for label, kind, name in (
+        ("Order cycle time", "shift time", "order_cycle_time_working_s"),
+        ("Put-away time", "clock time", "put_away_time_s"),
+    ):
+        kpi = kpis[name]
+        value, unit = (NOTHING, "") if kpi["value"] is None else duration(kpi["value"]).split(" ")
+        within = "" if kpi["value"] is None else f", 95 % within {duration(kpi['p95'])}"
+        yield Card(label, value, unit, f"{kind}{within}")
+    for label, note, name in (
+        ("Robot busy", "of shift time, fleet mean", "robot_utilisation"),
+        ("Box places taken", "time mean", "fill_boxes"),
+    ):
+        share = kpis[name]["value"]
+        yield Card(label, NOTHING if share is None else f"{share * 100:.1f}", "%", note)
+    hours = kpis["person_hours_per_1000_meters"]["value"]
+    yield Card("Hands-on work", NOTHING if hours is None else _number(hours), "h", "per 1,000 meters issued")
+
+
+def _kpi_row(name: str, kpi: KpiValue) -> KpiRow:
+    unit, better = KPIS[name].unit, KPIS[name].better
+    details = []
+    if kpi.get("p50") is not None:
+        details += [f"half within {_amount(kpi['p50'], unit)}", f"95 % within {_amount(kpi['p95'], unit)}"]
+    if kpi.get("n"):
+        details.append(f"n = {kpi['n']:,}")
+    if name not in _DRAWN:
+        parts = {key: part for key, part in kpi.get("parts", {}).items() if part}
+        details += [
+            f"{key.replace('_', ' ')} {_amount(part, 'share' if key == 'share' else unit)}"
+            for key, part in parts.items()
+        ]
+    value = _amount(kpi["value"], unit)
+    return KpiRow(name, KPIS[name].sentence, value, details, "" if better == "neither" else better)
+
+
+_DRAWN: Final = {"time_by_cause_s", "order_time_by_cause_s", "task_time_by_cause_s", "stock_age_days"}
+
+
+# The scenario
+
+
+def _compare(given: BaseModel, default: BaseModel, path: str) -> Iterator[Input]:
+    """The values of a model that are not the defaults, by dotted key."""
+    for name, field in type(given).model_fields.items():
+        value, usual, key = getattr(given, name), getattr(default, name), f"{path}{name}"
+        if isinstance(value, BaseModel) and isinstance(usual, BaseModel):
+            yield from _compare(value, usual, f"{key}.")
+        elif value != usual:
+            extra = field.json_schema_extra
+            unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+            raw = _plain(value)
+            yield Input(key, _shown(raw), _shown(_plain(usual)), unit, field.description or "", raw)
+
+
+def _plain(value: Any) -> Any:
+    """A value of a model as JSON has it; of a model within, only what differs from its defaults."""
+    if isinstance(value, BaseModel):
+        return {key: _plain(getattr(value, key)) for key in value.model_dump(exclude_defaults=True)}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _shown(value: Any) -> str:
+    """A value for a table."""
+    if value is None:
+        return "not given"
+    return value if isinstance(value, str) else _toml(value)
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, float) and math.isinf(value):
+        return "inf"
+    return json.dumps(value, ensure_ascii=False)
+
+
+# Numbers in words
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None:
+        return NOTHING
+    if unit == "s":
+        return duration(value)
+    if unit == "share":
+        return f"{value * 100:.2f} %" if 0.99 < value < 1.0 else f"{value * 100:.1f} %"
+    return f"{_number(value)} {unit}"
+
+
+def _number(value: float) -> str:
+    """A whole number with separators, any other with three figures."""
+    if float(value).is_integer() or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

@@ -1,0 +1,205 @@
+"""A result folder: what a run leaves behind, written whole or not at all, and read back.
+
+    result.json     digest, KPIs, the resolved scenario and the versions that made them
+    facts/          the trace (`trace.write_facts`)
+    slots.parquet   one row a slot: where it is, what it held, how often it was visited
+    report.html     the same for people
+
+The folder comes into being under another name and is renamed at the end, so that a folder with its own name
+is complete. Nothing in it tells when, where or by whom it was made.
+"""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from sim.calendar import WorkCalendar
+from sim.scenario import Loaded, ScenarioError, build_layout, from_dict, resolved, scenario_id
+from sim.simulation import Result
+from sim.trace import read_facts, write_facts
+from sim.words import printable
+
+if TYPE_CHECKING:
+    from sim.tables import RunFacts
+
+RESULT_FILE: Final = "result.json"
+_PACKAGES: Final = ("meterhouse", "simpy", "numpy", "pydantic")
+
+
+class ResultError(ValueError):
+    """A folder that cannot be used; `lines` has one line for each mistake."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        super().__init__("\n".join(lines))
+
+
+def summary(result: Result, kpis: Mapping[str, Any], sentence: str) -> dict[str, Any]:
+    """A run in one JSON object: scenario, seed, digest, simulated seconds, facts, KPIs, what limits it."""
+    return {
+        "scenario": result.scenario.name,
+        "scenario_id": scenario_id(result.scenario),
+        "seed": result.seed,
+        "digest": result.digest,
+        "simulated_s": result.end_ms / 1000,
+        "facts": len(result.trace),
+        "kpis": dict(kpis),
+        "limits": sentence,
+    }
+
+
+def refuse_folder(folder: Path) -> None:
+    """Raise ResultError when `folder` exists and is something else than an empty or a result folder."""
+    shown = printable(str(folder))
+    if folder.is_dir():
+        inside = [path.name for path in folder.iterdir()]
+        if inside and RESULT_FILE not in inside:
+            raise ResultError([f"{shown}: expected a new, empty or result folder, found other files in it"])
+    elif folder.exists() or folder.is_symlink():
+        raise ResultError([f"{shown}: expected a folder, found a file"])
+
+
+def write_result(result: Result, folder: Path, *, loaded: Loaded, about: Mapping[str, Any]) -> None:
+    """Write the result folder of a run; an older one of the same name is replaced.
+
+    `about` is what `summary` gives. Raises ResultError when other files stand in the way, OSError as files
+    do.
+    """
+    from sim.report import write_report
+
+    refuse_folder(folder)
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        result.trace.names.update(result.names)
+        write_facts(result.trace, unfinished / "facts")
+        write_slots(result, unfinished / "slots.parquet")
+        write_report(result, unfinished / "report.html")
+        text = json.dumps(
+            {**about, **_provenance(result, loaded)}, ensure_ascii=False, indent=1, allow_nan=False
+        )
+        (unfinished / RESULT_FILE).write_text(text + "\n", encoding="utf-8")
+        _replace(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def write_document(document: Mapping[str, Any], folder: Path) -> None:
+    """Write a result folder that holds a result.json only, as many runs together leave it."""
+    refuse_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".{RESULT_FILE}.unfinished"
+    _write_json(document, unfinished)
+    unfinished.replace(folder / RESULT_FILE)
+
+
+def read_result(folder: Path) -> Result:
+    """The result of a run from its folder, its facts checked against their digest.
+
+    Raises ResultError for a folder without a result, FactsError for facts that are torn or altered.
+    """
+    shown = printable(str(folder))
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "none"
+        raise ResultError([f"{shown}: expected a result folder, found {found}"])
+    path = f"{shown}/{RESULT_FILE}"
+    try:
+        document = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+        values, seed, digest = document["resolved"], int(document["seed"]), str(document["digest"])
+        end_ms = round(document["simulated_s"] * 1000)
+    except FileNotFoundError:
+        raise ResultError([f"{shown}: expected a result folder, found no {RESULT_FILE} in it"]) from None
+    except (ValueError, KeyError, TypeError):
+        raise ResultError([f"{path}: expected the result of one run, found something else"]) from None
+    try:
+        scenario = from_dict(values)
+    except ScenarioError as error:
+        raise ResultError([f"{path}: resolved.{line}" for line in error.lines]) from None
+    trace = read_facts(folder / "facts")
+    if trace.digest() != digest:
+        raise ResultError([f"{shown}: expected facts with digest {digest}, found {trace.digest()}"])
+    calendar = WorkCalendar(scenario.calendar, scenario.time.start)
+    return Result(trace, scenario, build_layout(scenario), calendar, seed, end_ms, trace.names)
+
+
+def write_slots(result: Result, path: Path) -> None:
+    """Write one row a slot as Parquet: its place in metres, capacity, mean fill and visits by robots."""
+    import duckdb
+
+    from sim.kpis import slot_fill, slot_visits
+    from sim.tables import RunFacts
+
+    layout, run = result.layout, RunFacts.of(result)
+    columns: dict[str, Any] = {
+        "slot": np.arange(layout.slots),
+        "name": np.array(layout.names[: layout.slots], dtype=object),
+        "row": layout.row,
+        "column": layout.column,
+        "level": layout.level,
+        "x_m": layout.x_mm[: layout.slots] / 1000,
+        "y_m": layout.y_mm[: layout.slots] / 1000,
+        "z_m": layout.z_mm[: layout.slots] / 1000,
+        "capacity_boxes": np.array(layout.capacity),
+        "mean_fill": slot_fill(run),
+        "visits": slot_visits(run),
+        "boxes_at_end": _boxes_at_end(run),
+    }
+    settings = {"threads": "1", "memory_limit": "1GB"}
+    off = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    with duckdb.connect(config={**settings, **off}) as connection:
+        connection.register("slots", columns)
+        quoted = str(path).replace("'", "''")
+        connection.execute(f"COPY (FROM slots ORDER BY slot) TO '{quoted}' (FORMAT parquet)")
+
+
+def _boxes_at_end(run: "RunFacts") -> Any:
+    from sim.history import state_at
+
+    return state_at(run.trace, run.layout, run.end_ms).slot_counts
+
+
+def _provenance(result: Result, loaded: Loaded) -> dict[str, Any]:
+    versions = {"model": result.trace.model_version, "python": platform.python_version()}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return {
+        "inputs": {
+            path: {"file": file.name, "sha256": sha256(file.read_bytes()).hexdigest()}
+            for path, file in loaded.files().items()
+        },
+        "resolved": resolved(result.scenario),
+        "versions": versions,
+    }
+
+
+def _write_json(document: Mapping[str, Any], path: Path) -> None:
+    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _replace(unfinished: Path, folder: Path) -> None:
+    """Give a finished folder its name; what had it before goes."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    unfinished.rename(folder)
+    parent = os.open(folder.parent, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+    shutil.rmtree(old, ignore_errors=True)
