@@ -44,7 +44,7 @@ _MODULES = {
     "validation": ("run_checks",),
 }
 _PUBLIC = {name: module for module, names in _MODULES.items() for name in names}
-__all__ = sorted(_PUBLIC)  # noqa: PLE0605
+__all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:

@@ -128,7 +128,7 @@ class SlotIndex:
         """The open slots by `port_time` (ties by column, level, row) or `position` (column, level, row)."""
         order = self._orders.get(name)
         if order is None:
-            key = {"port_time": self._by_port_time, "position": self._by_position}[name]
+            key = {"port_time": self.by_port_time, "position": self._by_position}[name]
             order = _Order(sorted(range(len(self.room)), key=key), self.is_open)
             self._orders[name] = order
             self._flips.append((order.rank, order.open))
@@ -162,7 +162,7 @@ class SlotIndex:
         return self._zones[own:] + self._zones[:own][::-1]
 
     def _cut_zones(self) -> None:
-        # Classes by cumulative demand (A to 2/3, B to 9/10, C the rest); a zone holds its class's share of places.
+        # Classes by cumulative demand: A to 2/3, B to 9/10, C the rest. Zones share places alike.
         borders = [2 / 3, 0.9][: self._zone_count - 1]
         ranked = sorted(range(len(self._shares)), key=lambda s: (-self._shares[s], s))
         total = sum(self._shares)
@@ -173,7 +173,7 @@ class SlotIndex:
             self._class_of[sku] = zone
             places_share[zone] += self._shares[sku] / total
             running += self._shares[sku] / total
-            if zone < len(borders) and running >= borders[zone]:
+            while zone < len(borders) and running >= borders[zone] - 1e-12:
                 zone += 1
         slots = self.order("port_time").slots
         places = sum(self.capacity)
@@ -207,7 +207,8 @@ class SlotIndex:
             where[slot] = len(slots)
             slots.append(slot)
 
-    def _by_port_time(self, slot: int) -> tuple[int, int, int, int]:
+    def by_port_time(self, slot: int) -> tuple[int, int, int, int]:
+        """The sort key of the `port_time` order."""
         return self.port_time_ms[slot], self._column[slot], self._level[slot], self._row[slot]
 
     def _by_position(self, slot: int) -> tuple[int, int, int]:
@@ -251,7 +252,7 @@ class SlotView:
         best, best_key = NONE, None
         for slot in index.lots.get(lot, ()):
             if index.is_open(slot):
-                key = (index.port_time_ms[slot], slot)
+                key = index.by_port_time(slot)
                 if best_key is None or key < best_key:
                     best, best_key = slot, key
         return best

@@ -43,7 +43,8 @@ def _plain_date(value: object) -> object:
 Day = Annotated[date, BeforeValidator(_plain_date)]
 """A date, written 2026-03-02 with or without quotes; a moment, a number or a week is refused."""
 
-Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
+CLOCK: Final = r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$"
+Clock = Annotated[str, Field(pattern=CLOCK)]
 """A time of day, HH:MM; 24:00 is the end of the day."""
 
 
@@ -74,12 +75,14 @@ def _apart(shifts: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return shifts
 
 
+Shift = Annotated[tuple[Clock, Clock], AfterValidator(_forwards)]
+"""A part of a day, as [start, end]."""
+
+
 class CalendarParams(Params):
     """When the store works."""
 
-    shifts: Annotated[
-        list[Annotated[tuple[Clock, Clock], AfterValidator(_forwards)]], AfterValidator(_apart)
-    ] = fact(
+    shifts: Annotated[list[Shift], AfterValidator(_apart)] = fact(
         [["08:00", "12:00"], ["14:30", "18:00"]], "start and end of each shift of a working day",
         origin="assumption", min_length=1, max_length=24)  # fmt: skip
     weekdays: list[Weekday] = fact(

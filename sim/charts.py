@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from io import StringIO
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from sim.tables import Ints
 
     Floats = NDArray[np.float64]
+
+Across = Literal["left", "center", "right"]
+Coordinates = Literal["data"] | tuple[Literal["data"], Literal["axes fraction"]]
 
 NOTHING: Final = "\N{EN DASH}"
 """What stands where nothing was observed."""
@@ -81,9 +84,8 @@ def time_split(kpis: dict[str, KpiValue]) -> Chart:
     axes.set_ylim(rows - 0.5, -0.5)
     axes.axis("off")
     for row, (label, note, causes) in enumerate(bars):
-        right = {"ha": "right", "va": "center"}
-        axes.text(-0.013, row - 0.13, label, color=_INK, fontsize=_PT + 1, fontweight="bold", **right)
-        axes.text(-0.013, row + 0.19, note, color=_MUTED, fontsize=_PT, **right)
+        _words(axes, label, (0, row), (-10, 5), _INK, size=_PT + 1, across="right", bold=True)
+        _words(axes, note, (0, row), (-10, -8), _MUTED, across="right")
         _bar_of_parts(axes, row, [(cause, causes[cause]) for cause in used if causes.get(cause)])
     table = [
         [_CAUSE_WORDS[cause], *(_part(causes.get(cause), sum(causes.values())) for _, _, causes in bars)]
@@ -107,7 +109,7 @@ def _bar_of_parts(axes: Axes, row: int, parts: Sequence[tuple[str, float]]) -> N
         if share > 0.0085 * len(words) + 0.02:
             text = f"{words}\n{text}"
         on = _COLOUR["on-light" if cause in _PALE else "on-dark"]
-        axes.text(left + share / 2, row, text, ha="center", va="center", fontsize=_PT - 0.5, color=on)
+        _words(axes, text, (left + share / 2, row), (0, 0), on, size=_PT - 0.5, across="center")
         left += share
 
 
@@ -134,9 +136,9 @@ _CAUSE_WORDS: Final = {
     "outside_shifts": "outside shifts",
     "idle": "idle",
 }
-_PALE: Final = frozenset(
-    "idle outside_shifts digging parking conflict port waiting_people waiting_robot".split()
-)
+_PALE: Final = (
+    "idle", "outside_shifts", "digging", "parking", "conflict", "port", "waiting_people", "waiting_robot",
+)  # fmt: skip
 _TASK_WORDS: Final = {
     "issue": "Fetching a box",
     "put_away": "Putting a box away",
@@ -179,7 +181,7 @@ def over_time(run: RunFacts) -> Chart:
         _title(axes, SERIES_WORDS[name], "dashed: all box places" if name == "boxes_in_slots" else "")
     return Chart(
         _svg(figure, "over-time"),
-        "Boxes in slots, received boxes not stored yet, waiting tasks and open orders over the measured time.",
+        "Boxes in slots, boxes received and not stored, waiting tasks and open orders over time.",
         _span_table(run, lines),
         [("accent", "mean"), ("accent-soft", "greatest"), ("band", "day without a shift")],
     )
@@ -252,12 +254,12 @@ def lead_times(run: RunFacts) -> Chart:
     for number, (title, times_ms) in enumerate(panels.items()):
         axes = figure.add_axes((0.04 + 0.515 * number, 0.135, 0.44, 0.70))
         _bare(axes)
-        _title(axes, title, f"n = {times_ms.size:,}")
         if times_ms.size:
             rows += [[title, *row] for row in _histogram(axes, times_ms / 1000)]
         else:
             axes.set_xticks([])
             axes.set_yticks([])
+        _title(axes, title, f"n = {times_ms.size:,}")
     return Chart(
         _svg(figure, "lead-times"),
         "Histograms of the order cycle time in shift hours and of the put-away time.",
@@ -271,7 +273,7 @@ def _histogram(axes: Axes, seconds: Floats) -> list[list[str]]:
     counts = np.bincount(np.minimum(seconds // step, bins - 1).astype(np.int64), minlength=bins)
     unit, size = ("s", 1) if step < 30 else ("min", 60) if step < 1800 else ("h", 3600)
     axes.bar(np.arange(bins) + 0.5, counts, width=0.86, color=_COLOUR["accent"], linewidth=0)
-    every = -(-bins // 10)
+    every = next(every for every in (1, 2, 4, 6, 12, 24) if bins <= 12 * every)
     ticks = range(0, bins, every)
     axes.set_xticks(ticks, [f"{k * step / size:g}" for k in ticks])
     axes.set_xlim(0, bins)
@@ -283,10 +285,9 @@ def _histogram(axes: Axes, seconds: Floats) -> list[list[str]]:
         x = min(at / step, bins - 0.5)
         left = x > 0.7 * bins
         axes.axvline(x, color=_COLOUR["mark"], linewidth=1.2, linestyle=(0, (3, 2)))
-        axes.annotate(
-            f"{words} {duration(at)}", (x, 1.0), (-5 if left else 5, up), xycoords=("data", "axes fraction"),
-            textcoords="offset points", color=_COLOUR["mark"], fontsize=_PT, va="center", ha="right" if left else "left",
-        )  # fmt: skip
+        text, offset = f"{words} {duration(at)}", (-5 if left else 5, up)
+        across: Across = "right" if left else "left"
+        _words(axes, text, (x, 1), offset, _COLOUR["mark"], across=across, of_axes=True)
     ends = [f"to {(k + 1) * step / size:g} {unit}" for k in range(bins - 1)] + [f"{unit} or more"]
     return [
         [f"{k * step / size:g} {end}", f"{count:,}", f"{count / seconds.size * 100:.1f} %"]
@@ -322,19 +323,24 @@ def racks(run: RunFacts) -> list[tuple[str, Chart]]:
     ]
 
 
+def has_narrow_rows(layout: Layout) -> bool:
+    """Whether two heat maps of a row fit side by side on a page."""
+    return layout.columns <= 26
+
+
 def _heat_maps(layout: Layout, values: Floats, top: float, name: str) -> Markup:
     panels = list(_panels(layout, values))
     high, wide = (max(matrix.shape[axis] for _, matrix in panels) for axis in (0, 1))
-    cell = min(36.0, 478.0 / wide)
+    width = 520.0 if has_narrow_rows(layout) else 1072.0
+    cell = min(36.0, (width - 42) / wide)
     panel, gap = cell * 0.8 * high, 46.0
     height = len(panels) * (panel + gap)
-    figure = _figure(520, height)
+    figure = _figure(width, height)
     for number, (label, matrix) in enumerate(panels):
         levels, columns = matrix.shape
         bottom = height - number * (panel + gap) - 20 - panel
-        axes = figure.add_axes(
-            (30 / 520, bottom / height, cell * columns / 520, cell * 0.8 * levels / height)
-        )
+        size = (cell * columns / width, cell * 0.8 * levels / height)
+        axes = figure.add_axes((30 / width, bottom / height, *size))
         _bare(axes)
         axes.grid(visible=False)
         axes.spines["bottom"].set_visible(False)
@@ -342,13 +348,13 @@ def _heat_maps(layout: Layout, values: Floats, top: float, name: str) -> Markup:
         axes.set_ylim(0, levels)
         for heat in range(-1, HEAT):
             _draw_cells(axes, matrix, top, heat)
-        marks = [c for c in range(columns) if c == 0 or (c + 1) % 5 == 0]
-        marks = marks[:: -(-len(marks) // 14)]
+        is_whole_row = matrix.shape == (layout.levels, layout.columns)
+        marks = [c for c in range(columns) if is_whole_row and (c == 0 or (c + 1) % 5 == 0)]
         axes.set_xticks([c + 0.5 for c in marks], [str(c + 1) for c in marks])
-        marks = list(range(0, levels, -(-levels // 6)))
+        marks = list(range(0, levels if is_whole_row else 0, -(-levels // 6)))
         axes.set_yticks([r + 0.5 for r in marks], [str(r + 1) for r in marks])
         axes.tick_params(labelsize=_PT - 1)
-        _title(axes, label, rise=5)
+        _title(axes, label, rise=9)
     return _svg(figure, f"racks-{name}")
 
 
@@ -421,8 +427,7 @@ def stock_age(kpis: dict[str, KpiValue]) -> Chart | None:
     colours = [_COLOUR["accent"]] * (len(parts) - 1) + [_COLOUR["mark"]]
     axes.bar(range(len(parts)), list(parts.values()), width=0.74, color=colours, linewidth=0)
     for k, meters in enumerate(parts.values()):
-        above = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center", "va": "center"}
-        axes.annotate(f"{meters:,}", (k, meters), color=_INK, fontsize=_PT, **above)
+        _words(axes, f"{meters:,}", (k, meters), (0, 7), _INK, across="center")
     axes.set_xticks(range(len(parts)), list(parts))
     axes.set_xlim(-0.6, len(parts) - 0.4)
     axes.set_ylim(0, most * 1.2)
@@ -492,11 +497,24 @@ def _bare(axes: Axes) -> None:
     axes.tick_params(length=0, colors=_MUTED, labelsize=_PT, pad=4)
 
 
-def _title(axes: Axes, text: str, note: str = "", rise: int = 11) -> None:
-    place = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate(text, (0, 1), (0, rise), color=_INK, fontsize=_PT + 0.5, fontweight="bold", **place)
+def _words(
+    axes: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], colour: str, *,
+    size: float = _PT, across: Across = "left", bold: bool = False, of_axes: bool = False,
+) -> None:  # fmt: skip
+    """Text at a point of the data (with `of_axes`, at a height of the axes), moved by an offset in points."""
+    from_where: Coordinates = ("data", "axes fraction") if of_axes else "data"
+    weight = "bold" if bold else "normal"
+    axes.annotate(
+        text, at, offset, xycoords=from_where, textcoords="offset points",
+        color=colour, fontsize=size, fontweight=weight, ha=across, va="center",
+    )  # fmt: skip
+
+
+def _title(axes: Axes, text: str, note: str = "", rise: int = 15) -> None:
+    left, right = axes.get_xlim()
+    _words(axes, text, (left, 1), (0, rise), _INK, size=_PT + 0.5, bold=True, of_axes=True)
     if note:
-        axes.annotate(note, (1, 1), (0, rise), color=_MUTED, fontsize=_PT, ha="right", **place)
+        _words(axes, note, (right, 1), (0, rise), _MUTED, across="right", of_axes=True)
 
 
 def _count_ticks(axes: Axes, most: float) -> None:

@@ -148,36 +148,34 @@ def check(
 def show(
     scenario: ScenarioArgument,
     set_: SetOption = None,
-    changed: Annotated[bool, typer.Option("--changed", help="Only values that are not defaults.")] = False,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only values that differ from the default.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Prints every value of a scenario and what set it."""
-    from sim.scenario import field_facts, leaves, load, resolved, scenario_id
+    from sim.scenario import Scenario, field_facts, leaves, load, scenario_id
     from sim.words import dotted
 
     loaded = load(scenario, set_ or ())
-    shown = resolved(loaded.scenario)
+    defaults = dict(leaves(Scenario()))
     rows = []
-    for path, _ in leaves(loaded.scenario):
-        value: Any = shown
-        for part in path:
-            value = value[part]
+    for path, value in leaves(loaded.scenario):
+        if changed and path in defaults and value == defaults[path]:
+            continue
         facts, name = field_facts(path), dotted(path)
         texts = {key: facts.get(key, "") for key in ("unit", "origin", "description")}
         rows.append({"path": name, "value": value, **texts, "from": loaded.origins[name]})
-    if changed:
-        rows = [row for row in rows if row["from"] != "default"]
     if json:
         about = {"scenario": loaded.scenario.name, "scenario_id": scenario_id(loaded.scenario)}
         _write_json({**about, "question": loaded.scenario.question, "values": rows})
         return
-    table = _table(
-        "value", ">", "unit", "origin of default", "set by", first="path", title=loaded.scenario.name
-    )
+    table = _table("<", "value", "unit", "origin", "set by", first=loaded.scenario.name)
     for row in rows:
-        style = None if row["from"] == "default" else "bold"
-        value = _value_text(row["value"], most=60)
-        table.add_row(row["path"], value, row["unit"], row["origin"], row["from"], style=style)
+        if row["path"] in ("name", "question"):
+            continue
+        style, value = None if row["from"] == "default" else "bold", _value_text(row["value"])
+        table.add_row(row["path"], value, row["unit"], row["origin"], Path(row["from"]).name, style=style)
     console = _console()
     _print_question(console, loaded)
     console.print(table)
@@ -219,7 +217,7 @@ def list_(
         _write_json({what or "lists": rows})
         return
     extra = [key for key in ("unit", "better") if key in rows[0]]
-    table = _table(*extra, "what it is", first="name", title=what or "what can be listed")
+    table = _table(*extra, "<", "what it is", first="name", title=what or "what can be listed")
     for row in rows:
         table.add_row(row["name"], *[row[key] for key in extra], row["sentence"])
     _console().print(table)
@@ -246,7 +244,7 @@ def replay(
     if json:
         _write_json(score)
         return
-    table = _table(">", "", first=f"{trace.name} on {layout}, {policy}", title="")
+    table = _table(">", "", first=f"{trace.name} on {layout}, {policy}")
     for name, unit, digits in (
         ("moves", "", 0), ("total_s", "s", 1), ("per_move_s", "s", 4),
         ("peak", "units", 0), ("final", "units", 0), ("mean_occupancy", "units", 2),
@@ -292,8 +290,8 @@ def validate(
         _write_json({"checks": rows})
     else:
         table = _table(
-            ">", "expected", ">", "found", ">", "allowed from", ">", "to", "verdict",
-            first="check", title="the model against theory",
+            ">", "expected", ">", "found", ">", "low", ">", "high", "verdict",
+            first="check", title="the model against theory", wrap=True,
         )  # fmt: skip
         for row in rows:
             numbers = [f"{row[key]:.6g}" for key in ("expected", "found", "low", "high")]
@@ -305,6 +303,7 @@ def validate(
             )
         console = _console()
         console.print(table)
+        console.print()
         verdict = (
             f"{_count(failed, 'check')} of {len(rows)} failed" if failed else f"all {len(rows)} checks hold"
         )
@@ -422,10 +421,12 @@ def _run_once(
         return
     console = _console()
     _print_question(console, loaded)
-    console.print(_kpi_table(kpis, title=_title(loaded, f"seed {seed}")))
+    console.print(_kpi_table(kpis, _title(loaded, f"seed {seed}"), console.width))
     split = _split_table(kpis)
     if split is not None:
+        console.print()
         console.print(split)
+    console.print()
     console.print(about["limits"], style="bold", highlight=False)
     console.print(f"\n{len(result.trace):,} facts, digest {result.digest}", highlight=False, soft_wrap=True)
     if out is not None:
@@ -503,17 +504,20 @@ def _title(loaded: "Loaded", more: str) -> str:
     return f"{loaded.scenario.name}: {_count(time.days, 'day')} from {time.start}{warmup}, {more}"
 
 
-def _kpi_table(kpis: dict[str, dict[str, Any]], title: str) -> "Table":
-    """One line a KPI: its value and, for a distribution, the middle and the 95th percentile."""
+def _kpi_table(kpis: dict[str, dict[str, Any]], title: str, width: int) -> "Table":
+    """One line a KPI: its value, for a distribution the middle and the 95th percentile, and its sentence."""
     from sim.kpis import KPIS
 
-    table = _table(">", "value", ">", "p50", ">", "p95", "what it is", first="measure", title=title)
+    words = ("<", "what it is") if width >= _ROOM_FOR_WORDS else ()
+    table = _table(">", "value", ">", "p50", ">", "p95", *words, first="measure", title=title)
     for name, row in kpis.items():
-        texts = [_amount(row.get(key), row["unit"]) if key in row else "" for key in ("value", "p50", "p95")]
-        table.add_row(
-            _kpi_name(name), *texts, KPIS[name].sentence, style="dim" if row["value"] is None else None
-        )
+        texts = [_amount(row[key], row["unit"]) if key in row else "" for key in ("value", "p50", "p95")]
+        sentence = [KPIS[name].sentence] if words else []
+        table.add_row(_kpi_name(name), *texts, *sentence, style="dim" if row["value"] is None else None)
     return table
+
+
+_ROOM_FOR_WORDS: Final = 140
 
 
 def _split_table(kpis: dict[str, dict[str, Any]]) -> "Table | None":
@@ -522,20 +526,20 @@ def _split_table(kpis: dict[str, dict[str, Any]]) -> "Table | None":
     for name, row in kpis.items():
         if row["unit"] != "s" or not row.get("parts"):
             continue
-        whole = _kpi_name(name).removesuffix(" by cause").removesuffix(" time")
+        whole = _kpi_name(name).removesuffix("time by cause").strip() or "robot"
         for part, value in row["parts"].items():
             # Some are split once more, by class: then each class is a column.
             if isinstance(value, dict):
                 causes = {cause: time for cause, time in value.items() if cause not in ("n", "total")}
                 splits[f"{part.replace('_', ' ')} {whole}"] = causes
             else:
-                splits.setdefault(whole or "robot", {})[part] = value
+                splits.setdefault(whole, {})[part] = value
     totals = {name: sum(causes.values()) for name, causes in splits.items()}
     splits = {name: causes for name, causes in splits.items() if totals[name]}
     if not splits:
         return None
     headers = [text for name in splits for text in (">", name)]
-    table = _table(*headers, first="where the time goes", title="")
+    table = _table(*headers, first="where the time goes")
     table.add_row("mean", *[_duration(totals[name]) for name in splits], style="bold")
     for cause in dict.fromkeys(cause for causes in splits.values() for cause in causes):
         shares = [causes.get(cause, 0.0) / totals[name] for name, causes in splits.items()]
@@ -655,25 +659,25 @@ def _console() -> "Console":
     return console if console.is_terminal else Console(width=100, highlight=False)
 
 
-def _table(*columns: str, first: str, title: str) -> "Table":
-    """A quiet table, its first column fixed; a column after the word ">" is aligned to the right.
+def _table(*columns: str, first: str, title: str = "", wrap: bool = False) -> "Table":
+    """A quiet table; its first column stays on one line unless `wrap`.
 
-    The column "what it is" takes the room that is left, and is cut where that ends.
+    A column after the word ">" is aligned to the right, the one after "<" takes the room that is left.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    wide = "what it is" in columns
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD,
-                  pad_edge=False, expand=wide)  # fmt: skip
-    table.add_column(first, no_wrap=True)
-    is_number = False
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold",
+        box=SIMPLE_HEAD, pad_edge=False, show_edge=False, expand="<" in columns,
+    )  # fmt: skip
+    table.add_column(first, no_wrap=not wrap)
+    mark = ""
     for name in columns:
-        if name != ">":
-            ratio = 1 if name == "what it is" else None
-            justify: Any = "right" if is_number else "left"
-            table.add_column(name, justify=justify, no_wrap=True, ratio=ratio)
-        is_number = name == ">"
+        if name not in ("<", ">"):
+            justify: Any = "right" if mark == ">" else "left"
+            table.add_column(name, justify=justify, no_wrap=mark != "<", ratio=1 if mark == "<" else None)
+        mark = name
     return table
 
 
@@ -717,11 +721,16 @@ def _count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def _value_text(value: Any, most: int) -> str:
+def _value_text(value: Any) -> str:
+    """A value as its scenario file would have it, near enough to read."""
     import json
 
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    if isinstance(value, list):
+        inner = [" to ".join(item) if isinstance(item, list) else _value_text(item) for item in value]
+        return ", ".join(inner) or "none"
+    if isinstance(value, dict):
+        return " ".join(_value_text(inner) for inner in value.values())
+    return "none" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _write(text: str) -> None:

@@ -58,6 +58,7 @@ station_consumed    station sku meters | A supply station has installed meters (
 slot_blocked        slot blocked | A slot is taken out of use (1) or put back (0).
 staging_overflow    box | Staging is full: the box goes to the flat store.
 box_state           box state | The asset state of a box's meters is set, from a stock list (codes: see assets.STATES).
+task_cancelled      task | A put-away or return that no robot has taken is called off: its box is wanted elsewhere.
 """
 
 
@@ -80,7 +81,7 @@ BY_NUMBER: Final[tuple[Kind, ...]] = tuple(KINDS.values())
     SLOT_ALLOCATED, ALLOCATION_FAILED, ALLOCATION_RELEASED, ORDER_RELEASED, ORDER_LINE, LINE_SHORT,
     BOX_RESERVED, BOX_FREED, METERS_PICKED, METERS_ISSUED, BOX_EMPTIED, ORDER_HANDED_OVER, BOX_EXPIRED,
     TASK_CREATED, TASK_ASSIGNED, TASK_DONE, TASK_RETURNED, ROBOT_STRETCH, TOUR_STARTED, TOUR_ENDED,
-    BOX_DUG, BATTERY, PERSON_WORK, STATION_CONSUMED, SLOT_BLOCKED, STAGING_OVERFLOW, BOX_STATE,
+    BOX_DUG, BATTERY, PERSON_WORK, STATION_CONSUMED, SLOT_BLOCKED, STAGING_OVERFLOW, BOX_STATE, TASK_CANCELLED,
 ) = range(len(BY_NUMBER))  # fmt: skip
 
 TASK_CLASSES: Final = ("issue", "put_away", "loose_return", "empties", "count")

@@ -20,6 +20,7 @@ from sim.tables import (
     TASK_CAUSES,
     Steps,
     bits,
+    is_first,
     is_last,
     joined,
     look_up,
@@ -215,7 +216,7 @@ def time_by_cause_s(run: RunFacts) -> KpiValue:
 
 
 def task_time_by_cause_s(run: RunFacts) -> KpiValue:
-    """Clock time of a task from its creation until it is done, and what it goes to, mean; also by class of task."""
+    """Clock time of a task from its creation until it is done and what it goes to, mean, also by class."""
     tasks = run.tasks
     done = (tasks["done"] == 1) & run.inside(tasks["end"])
     by_class = {}
@@ -443,24 +444,29 @@ def limits(run: RunFacts) -> str:
         "people": people_utilisation(run)["value"] or 0.0,
     }
     busiest = max(busy, key=lambda who: busy[who])
-    split, homeless = order_time_by_cause_s(run), overflow_boxes(run)["value"]
-    top = max(split.get("parts", {"": 0.0}).items(), key=lambda part: part[1])[0] if split["value"] else ""
+    split, overflow = order_time_by_cause_s(run), overflow_boxes(run)["value"]
+    waits = {cause: seconds for cause, seconds in split.get("parts", {}).items() if cause in _WAITS}
+    longest = max(waits, key=lambda cause: waits[cause], default="")
     if busy[busiest] >= _NEAR_LIMIT:
         robots = f"The {run.robots} robots limit" if run.robots > 1 else "The robot limits"
         verdict = f"{robots} the store" if busiest == "robots" else "The people limit the store"
-    elif top == "waiting_stock":
+    elif longest == "waiting_stock" and waits[longest]:
         verdict = "Supply limits the store"
+    elif allocation_failures(run)["value"]:
+        verdict = "Room in the racks limits the store"
     else:
-        verdict = "Room limits the store" if homeless else "Nothing works near its limit"
+        verdict = "Put-away limits the store" if overflow else "Nothing works near its limit"
     clauses = [f"{verdict}: {_who_is_busy(run, busy)}"]
-    if top:
-        share = split["parts"][top] / split["value"]
-        clauses.append(f"{_WHERE_ORDERS_WAIT.get(top, _ON_THE_ROBOT)} ({_percent(share)} of cycle time)")
+    if split["value"]:
+        work = _percent(1.0 - sum(waits.values()) / split["value"])
+        wait = f" and waits longest for {_WAITS[longest]} ({_percent(waits[longest] / split['value'])})"
+        clauses.append(f"an order is worked on for {work} of its time{wait if waits[longest] else ''}")
     before, after = open_orders(run).at(np.array([run.start_ms, run.end_ms - 1])).tolist()
     if after - before > max(5, orders(run)["value"] // 10):
         clauses.append(f"orders pile up, from {before:,} open at the start to {after:,} at the end")
-    if homeless:
-        clauses.append(f"{homeless:,} boxes found no room and went to the flat store")
+    if overflow:
+        boxes = "box" if overflow == 1 else "boxes"
+        clauses.append(f"{overflow:,} {boxes} found staging full and went to the flat store")
     return "; ".join(clauses) + "."
 
 
@@ -473,20 +479,17 @@ def _who_is_busy(run: RunFacts, busy: dict[str, float]) -> str:
 
 
 _NEAR_LIMIT: Final = 0.85
-_ON_THE_ROBOT: Final = "orders spend most of their time with the robot"
-_WHERE_ORDERS_WAIT: Final = {
-    "waiting_stock": "orders wait longest for stock",
-    "waiting_robot": "orders wait longest for a robot",
-    "waiting_people": "orders wait longest for people",
-    "people": "orders spend most of their time in people's hands",
-    "outside_shifts": "orders wait longest for the next shift",
-    "tour_wait": "orders wait longest for a tour to fill",
-    "aisle": "orders wait longest for a free aisle",
-    "port": "orders wait longest for a free port",
-    "conflict": "orders wait longest for a place that another robot works on",
-    "charging": "orders wait longest for a robot that charges",
-    "fault": "orders wait longest for a robot that is out of order",
-    "digging": "orders wait longest for boxes that stand in the way",
+_WAITS: Final = {
+    "waiting_stock": "stock",
+    "waiting_robot": "a robot",
+    "waiting_people": "people",
+    "outside_shifts": "the next shift",
+    "tour_wait": "a tour to fill up",
+    "aisle": "a free aisle",
+    "port": "a free port",
+    "conflict": "a place that another robot works on",
+    "charging": "a robot that charges",
+    "fault": "a robot that is out of order",
 }
 
 
@@ -583,13 +586,15 @@ def _passed_over(run: RunFacts, key: Ints, tolerance: int) -> KpiValue:
     hand, hand_start, hand_end = (column[hand_end > hand_start] for column in (hand, hand_start, hand_end))
     count = 0
     for sku in np.unique(boxes["sku"][judged]).tolist():
-        chosen = judged & (boxes["sku"] == sku)
         free, held = stock[boxes["sku"][stock] == sku], boxes["sku"][hand] == sku
-        for value in np.unique(key[chosen]).tolist():
-            times = taken[chosen & (key == value)]
-            earlier, busy = free[key[free] < value - tolerance], held & (key[hand] < value - tolerance)
-            standing = _how_many(usable[earlier], until[earlier], times)
-            count += int((standing > _how_many(hand_start[busy], hand_end[busy], times)).sum())
+        chosen = np.flatnonzero(judged & (boxes["sku"] == sku))
+        rows = (free, free, hand[held], hand[held], chosen)
+        times = (usable[free], until[free], hand_start[held], hand_end[held], taken[chosen])
+        weight = np.repeat([1, -1, -1, 1, 0], [row.size for row in rows])
+        keys = key[np.concatenate(rows)]
+        keys[keys.size - chosen.size :] -= tolerance
+        standing = _sum_before_and_below(np.concatenate(times), keys, weight)
+        count += int((standing[keys.size - chosen.size :] > 0).sum())
     n = int(judged.sum())
     return {"value": count, "n": n, "parts": {"share": _ratio(count, n)}}
 
@@ -606,10 +611,24 @@ def _in_hand(run: RunFacts) -> tuple[Ints, Ints, Ints]:
     return joined(np.searchsorted(run.boxes["box"], box), start, end)
 
 
-def _how_many(start: Ints, end: Ints, times: Ints) -> Ints:
-    """How many of the intervals [start, end) hold each instant."""
-    begun: Ints = np.searchsorted(np.sort(start), times, side="right")
-    return begun - np.searchsorted(np.sort(end), times, side="right")
+def _sum_before_and_below(times: Ints, keys: Ints, weight: Ints) -> Ints:
+    """For each row, the sum of the weights of rows of the same time or earlier whose key is strictly below.
+
+    Rows that weigh something come before those of weight 0 at the same time. A wavelet tree: rows in order
+    of time are parted by the bits of their key's rank, the highest first; a row in the upper half of a node
+    has all rows before it in the lower half below it.
+    """
+    rank = np.unique(keys, return_inverse=True)[1]
+    total = np.zeros(times.size, np.int64)
+    at = np.lexsort((weight == 0, times))
+    for bit in reversed(range(int(rank.max(initial=0)).bit_length())):
+        node, upper = rank[at] >> (bit + 1), (rank[at] >> bit) & 1 == 1
+        lower = np.where(upper, 0, weight[at])
+        before = np.cumsum(lower) - lower
+        start = np.maximum.accumulate(np.where(is_first(node), np.arange(at.size), 0))
+        total[at[upper]] += (before - before[start])[upper]
+        at = at[np.argsort(rank[at] >> bit, kind="stable")]
+    return total
 
 
 def _distribution(times_ms: Ints) -> KpiValue:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from sim.params import JsonFloat, JsonInt, Params, fact
 
@@ -123,7 +123,7 @@ class LayoutParams(Params):
     room_height_m: JsonFloat = fact(
         6.5, "clear height of the room", unit="m", origin="assumption", gt=0, le=1000
     )
-    single_sided: bool = fact(False, "whether an aisle has a row on one side only")
+    single_sided: StrictBool = fact(False, "whether an aisle has a row on one side only")
     ports: list[PortParams] | None = fact(
         None,
         "the ports; when not given, 'in' at aisle 1 and 'out' at aisle 2 (1 where there is no other)",

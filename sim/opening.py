@@ -6,7 +6,6 @@ people. So slots are mixed, ages spread and open boxes left over as the policies
 """
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.allocation import POLICIES, BoxView, SlotView
@@ -82,7 +81,7 @@ class PseudoHistory:
         self._due: dict[int, list[Delivery]] = {}
         self._day = 0
 
-    def run(self, fill: float, dwells: float, progress: Callable[[float], None] | None = None) -> Opening:
+    def run(self, fill: float, dwells: float) -> Opening:
         """Fill the store to a share of its places and let it turn over for so many mean dwells."""
         places = self._layout.boxes
         daily = self._book.daily_meters / self._full * 5 / 7
@@ -209,9 +208,7 @@ class PseudoHistory:
                 for tier, box in enumerate(cells):
                     if box != NONE:
                         boxes.append(self._opening_box(box, slot, column, tier, self._full))
-        boxes += [
-            self._opening_box(box, NONE, NONE, NONE, rest) for box, rest in self._open.values() if rest
-        ]
+        boxes += [self._opening_box(box, NONE, NONE, NONE, rest) for box, rest in self._open.values() if rest]
         under_way = [delivery for day in sorted(self._due) for delivery in self._due[day]]
         return Opening(boxes, under_way)
 

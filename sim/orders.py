@@ -1,8 +1,8 @@
 """What stations want and what the province sends: order streams, call-off, trucks and their lots.
 
-An order type is a generator `(book, day) -> orders of that day` in `ORDER_TYPES`; a supply rule decides once a
-day what is called off. Every draw belongs to a day, an order, a truck or a lot by number, so that all policies
-meet the same demand and the same trucks. Left out: cancelled orders, trucks that come late.
+An order type is a generator `(book, day) -> orders of that day` in `ORDER_TYPES`; a supply rule decides
+once a day what is called off. Every draw belongs to a day, an order, a truck or a lot by number, so that all
+policies meet the same demand and the same trucks. Left out: cancelled orders, trucks that come late.
 """
 
 import math
@@ -24,7 +24,9 @@ class SkuParams(Params):
     """One SKU: a kind of meter that stations ask for by name."""
 
     name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
-    share: JsonFloat = fact(1.0, "share of demand, in proportion to the other SKUs", origin="assumption", gt=0)
+    share: JsonFloat = fact(
+        1.0, "share of demand, in proportion to the other SKUs", origin="assumption", gt=0
+    )
 
 
 class WindowParams(Params):
@@ -38,7 +40,9 @@ class WindowParams(Params):
 class CampaignParams(Params):
     """A roll-out campaign: demand times a factor between two days of the run."""
 
-    from_day: JsonInt = fact(0, "first day of the campaign, counted from time.start", unit="days", ge=0, le=36500)
+    from_day: JsonInt = fact(
+        0, "first day of the campaign, counted from time.start", unit="days", ge=0, le=36500
+    )
     days: JsonInt = fact(42, "length of the campaign", unit="days", origin="assumption", ge=0, le=36500)
     factor: JsonFloat = fact(3.0, "demand is multiplied by this", origin="assumption", ge=0, le=1000)
 
@@ -65,51 +69,131 @@ class DemandParams(Params):
     """Orders: how many, when, how large, of what."""
 
     kind: Literal["poisson", "stations", "schedule", "trace", "hold_fill", "saturated"] = fact(
-        "poisson", "how orders arise; `meterhouse list orders` says what each kind is")
-    orders_per_day: JsonFloat = fact(10.0, "orders on an average working day", unit="1/day", origin="assumption", ge=0, le=100_000)
-    mean_meters: JsonFloat = fact(60.0, "mean size of an order", unit="meters", origin="assumption", gt=0, le=1_000_000)
-    size_cv: JsonFloat = fact(0.8, "coefficient of variation of the lognormal order size", origin="assumption", ge=0, le=10)
+        "poisson", "how orders arise; `meterhouse list orders` says what each kind is"
+    )
+    orders_per_day: JsonFloat = fact(
+        10.0, "orders on an average working day", unit="1/day", origin="assumption", ge=0, le=100_000
+    )
+    mean_meters: JsonFloat = fact(
+        60.0, "mean size of an order", unit="meters", origin="assumption", gt=0, le=1_000_000
+    )
+    size_cv: JsonFloat = fact(
+        0.8, "coefficient of variation of the lognormal order size", origin="assumption", ge=0, le=10
+    )
     cap_boxes: JsonInt = fact(24, "largest order", unit="boxes", origin="assumption", ge=1, le=100_000)
-    full_box_share: JsonFloat = fact(0.55, "share of orders for whole boxes only", origin="assumption", ge=0, le=1)
-    due_h: JsonFloat = fact(4.0, "time allowed from release to hand-over, in shift hours", unit="h", origin="assumption", gt=0, le=10_000)
+    full_box_share: JsonFloat = fact(
+        0.55, "share of orders for whole boxes only", origin="assumption", ge=0, le=1
+    )
+    due_h: JsonFloat = fact(
+        4.0,
+        "time allowed from release to hand-over, in shift hours",
+        unit="h",
+        origin="assumption",
+        gt=0,
+        le=10_000,
+    )
     windows: list[WindowParams] = fact(
         [{"start": "08:30", "end": "10:00", "share": 0.5}, {"start": "14:30", "end": "16:00", "share": 0.3}],
-        "parts of the day with a share of the orders; the rest spreads evenly over the shifts", origin="assumption")
+        "parts of the day with a share of the orders; the rest spreads evenly over the shifts",
+        origin="assumption",
+    )
     months: list[JsonFloat] = fact(
-        [0.6, 0.4, 1.1, 1.3, 1.4, 1.1, 0.7, 0.7, 1.2, 1.4, 1.3, 0.8], "factor by month", origin="assumption", min_length=12, max_length=12)
+        [0.6, 0.4, 1.1, 1.3, 1.4, 1.1, 0.7, 0.7, 1.2, 1.4, 1.3, 0.8],
+        "factor by month",
+        origin="assumption",
+        min_length=12,
+        max_length=12,
+    )
     weekdays: list[JsonFloat] = fact(
-        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], "factor by weekday, Monday first", origin="assumption", min_length=7, max_length=7)
+        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+        "factor by weekday, Monday first",
+        origin="assumption",
+        min_length=7,
+        max_length=7,
+    )
     campaign: CampaignParams | None = None
     stations: JsonInt = fact(40, "supply stations", origin="sourced", ge=1, le=100_000)
-    review_days: JsonInt = fact(5, "days between two reviews of a station, T of (R,S)", unit="days", origin="sourced", ge=1, le=365)
-    service_level: JsonFloat = fact(0.95, "chance that a station's stock lasts until its next delivery", origin="sourced", gt=0, lt=1)
+    review_days: JsonInt = fact(
+        5, "days between two reviews of a station, T of (R,S)", unit="days", origin="sourced", ge=1, le=365
+    )
+    service_level: JsonFloat = fact(
+        0.95, "chance that a station's stock lasts until its next delivery", origin="sourced", gt=0, lt=1
+    )
     schedule: list[ScheduledOrderParams] = fact([], "the orders of kind = 'schedule'")
     file: str | None = fact(None, "the order list of kind = 'trace', a CSV or XLSX file beside the scenario")
-    backlog_orders: JsonInt = fact(8, "orders always waiting under kind = 'saturated'", unit="orders", ge=1, le=10_000)
-    max_age_days: JsonInt = fact(180, "a meter verified longer ago may not be issued", unit="days", origin="standard", ge=1, le=36500)
+    backlog_orders: JsonInt = fact(
+        8, "orders always waiting under kind = 'saturated'", unit="orders", ge=1, le=10_000
+    )
+    max_age_days: JsonInt = fact(
+        180, "a meter verified longer ago may not be issued", unit="days", origin="standard", ge=1, le=36500
+    )
 
 
 class SupplyParams(Params):
     """Call-off from the province and its trucks."""
 
-    rule: Literal["R,S", "s,Q", "schedule"] = fact("R,S", "periodic review, reorder point, or a list of deliveries")
+    rule: Literal["R,S", "s,Q", "schedule"] = fact(
+        "R,S", "periodic review, reorder point, or a list of deliveries"
+    )
     review_weekdays: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = fact(
-        ["mon", "thu"], "days on which (R,S) reviews every SKU", origin="assumption", min_length=1, max_length=7)
+        ["mon", "thu"],
+        "days on which (R,S) reviews every SKU",
+        origin="assumption",
+        min_length=1,
+        max_length=7,
+    )
     target_fill: JsonFloat | None = fact(
-        None, "usable stock plus on order that S aims at, as a share of all box places; initial.fill when not given", origin="assumption", gt=0, le=1)
-    reorder_boxes: JsonInt = fact(200, "s of (s,Q), shared among SKUs by demand", unit="boxes", ge=0, le=10_000_000)
-    order_boxes: JsonInt = fact(150, "Q of (s,Q), shared among SKUs by demand", unit="boxes", ge=1, le=10_000_000)
-    lead_time_days: JsonInt = fact(2, "working days from call-off to arrival", unit="days", origin="assumption", ge=0, le=365)
-    truck_boxes: JsonInt = fact(150, "capacity of a truck", unit="boxes", origin="assumption", ge=1, le=100_000)
-    min_boxes: JsonInt = fact(60, "a call-off below this waits for the next review", unit="boxes", origin="assumption", ge=1, le=100_000)
-    cover_days: JsonInt = fact(60, "a lot is at most this many days of its SKU's demand", unit="days", origin="assumption", ge=1, le=36500)
+        None,
+        "what S aims at in usable stock, as a share of all box places; initial.fill when not given",
+        origin="assumption",
+        gt=0,
+        le=1,
+    )
+    reorder_boxes: JsonInt = fact(
+        200, "s of (s,Q), shared among SKUs by demand", unit="boxes", ge=0, le=10_000_000
+    )
+    order_boxes: JsonInt = fact(
+        150, "Q of (s,Q), shared among SKUs by demand", unit="boxes", ge=1, le=10_000_000
+    )
+    lead_time_days: JsonInt = fact(
+        2, "working days from call-off to arrival", unit="days", origin="assumption", ge=0, le=365
+    )
+    truck_boxes: JsonInt = fact(
+        150, "capacity of a truck", unit="boxes", origin="assumption", ge=1, le=100_000
+    )
+    min_boxes: JsonInt = fact(
+        60,
+        "a call-off below this waits for the next review",
+        unit="boxes",
+        origin="assumption",
+        ge=1,
+        le=100_000,
+    )
+    cover_days: JsonInt = fact(
+        60,
+        "a lot is at most this many days of its SKU's demand",
+        unit="days",
+        origin="assumption",
+        ge=1,
+        le=36500,
+    )
     arrive_from: Clock = "09:00"
     arrive_to: Clock = "11:00"
-    age_days_min: JsonInt = fact(10, "least age of the verification on arrival", unit="days", origin="assumption", ge=0, le=3650)
-    age_days_max: JsonInt = fact(40, "greatest age of the verification on arrival", unit="days", origin="assumption", ge=0, le=3650)
-    lot_spread_days: JsonInt = fact(3, "spread of verification dates within a lot", unit="days", origin="assumption", ge=0, le=365)
-    older_chance: JsonFloat = fact(0.1, "chance that a lot is older than one that came before it", origin="assumption", ge=0, le=1)
-    older_days: JsonInt = fact(30, "how much older such a lot is", unit="days", origin="assumption", ge=0, le=3650)
+    age_days_min: JsonInt = fact(
+        10, "least age of the verification on arrival", unit="days", origin="assumption", ge=0, le=3650
+    )
+    age_days_max: JsonInt = fact(
+        40, "greatest age of the verification on arrival", unit="days", origin="assumption", ge=0, le=3650
+    )
+    lot_spread_days: JsonInt = fact(
+        3, "spread of verification dates within a lot", unit="days", origin="assumption", ge=0, le=365
+    )
+    older_chance: JsonFloat = fact(
+        0.1, "chance that a lot is older than one that came before it", origin="assumption", ge=0, le=1
+    )
+    older_days: JsonInt = fact(
+        30, "how much older such a lot is", unit="days", origin="assumption", ge=0, le=3650
+    )
     schedule: list[ScheduledDeliveryParams] = fact([], "the deliveries of rule = 'schedule'")
 
 
@@ -272,8 +356,18 @@ def station_orders(book: OrderBook, day: int) -> Iterator[OrderSpec]:
 
 
 def listed_orders(book: OrderBook, day: int) -> Iterator[OrderSpec]:
-    """The orders of a list: `demand.schedule`, or the file that `demand.file` names."""
+    """The orders that the scenario lists in `demand.schedule`."""
     yield from book.listed(day)
+
+
+def trace_orders(book: OrderBook, day: int) -> Iterator[OrderSpec]:
+    """The orders of a recorded list: the CSV or XLSX file that `demand.file` names."""
+    yield from book.listed(day)
+
+
+def held_orders(book: OrderBook, day: int) -> Iterator[OrderSpec]:
+    """Orders as under `poisson`, and for each box that leaves one of its SKU comes: the fill stays."""
+    yield from poisson_orders(book, day)
 
 
 def no_timed_orders(book: OrderBook, day: int) -> Iterator[OrderSpec]:
@@ -285,8 +379,8 @@ ORDER_TYPES: Final[dict[str, OrderType]] = {
     "poisson": poisson_orders,
     "stations": station_orders,
     "schedule": listed_orders,
-    "trace": listed_orders,
-    "hold_fill": poisson_orders,
+    "trace": trace_orders,
+    "hold_fill": held_orders,
     "saturated": no_timed_orders,
 }
 
@@ -322,9 +416,10 @@ class Supply:
         self._scheduled = deliveries
         self._trucks = 0
         self._lots = 0
+        self._boxes = 0
 
     def order_up_to(self, sku: int) -> float:
-        """S of a SKU in boxes: its share of the target stock, and its demand over lead time and half a review."""
+        """S of a SKU in boxes: its share of the target, and its demand over lead time and half a review."""
         share = self._book.shares[sku]
         daily = self._book.daily_meters / self._box
         wait = self.params.lead_time_days + 0.5 * 5.0 / len(self._review)
@@ -334,9 +429,7 @@ class Supply:
         """The trucks ordered on a day; `positions` are usable meters plus those on order, by SKU."""
         rule = self.params.rule
         if rule == "schedule":
-            return [
-                self._truck(at, ((sku, boxes),)) for at, sku, boxes in self._scheduled if at == day
-            ]
+            return [self._truck(at, ((sku, boxes),)) for at, sku, boxes in self._scheduled if at == day]
         if not self._calendar.is_working_day(day):
             return []
         shares = self._book.shares
@@ -374,7 +467,9 @@ class Supply:
         spread = streams["supply.spread"]
         width = params.lot_spread_days + 1
         maker = int(streams["supply.maker"].uniform(number) * 5)
-        return maker, [verified - int(spread.uniform(k, number) * width) for k in range(boxes)]
+        first = self._boxes
+        self._boxes += boxes
+        return maker, [verified - int(spread.uniform(first + k) * width) for k in range(boxes)]
 
     def _cover(self, sku: int) -> int:
         """The largest lot of a SKU: so many days of its demand."""

@@ -15,9 +15,7 @@ Origin = Literal["sourced", "standard", "derived", "assumption", "setting"]
 class Params(BaseModel):
     """A group of scenario values; an unknown key is an error and nothing can be changed later."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
 
 def _refuse_bool_and_text(value: object) -> object:
@@ -40,6 +38,10 @@ def fact(default: Any, description: str, *, unit: str = "", origin: Origin = "se
         extra["unit"] = unit
     if isinstance(default, list | dict):
         frozen = default
-        return Field(default_factory=lambda: type(frozen)(frozen), description=description,
-                     json_schema_extra=extra, **limits)
+        return Field(
+            default_factory=lambda: type(frozen)(frozen),
+            description=description,
+            json_schema_extra=extra,
+            **limits,
+        )
     return Field(default, description=description, json_schema_extra=extra, **limits)

@@ -7,8 +7,9 @@ of work that has begun is finished, even when the shift ends. Left out: walking,
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from simpy import Environment, Event, Timeout
+from simpy import Event, Timeout
 
+from sim.calendar import Shift
 from sim.facts import CHECK, NONE, PERSON_WORK, PICK, RECEIVE
 from sim.params import JsonFloat, JsonInt, Params, fact
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sim.calendar import WorkCalendar
+    from sim.clock import Clock
     from sim.robots import Life
 
 
@@ -23,12 +25,24 @@ class PeopleParams(Params):
     """The people of the store and how long their work takes; they work in shifts."""
 
     count: JsonInt = fact(2, "people on shift", origin="assumption", ge=0, le=1000)
-    breaks: list[tuple[str, str]] = fact([], "breaks within the shifts, as [from, to] times of day", origin="assumption")
-    unload_s: JsonFloat = fact(30.0, "to take a box off the truck", unit="s/box", origin="sourced", ge=0, le=86400)
-    receive_s: JsonFloat = fact(8.0, "receiving scan of a box", unit="s/box", origin="assumption", ge=0, le=86400)
-    pick_setup_s: JsonFloat = fact(20.0, "to open a box at the pick station", unit="s", origin="assumption", ge=0, le=86400)
-    pick_meter_s: JsonFloat = fact(4.0, "to pick one loose meter", unit="s/meter", origin="assumption", ge=0, le=86400)
-    check_s: JsonFloat = fact(20.0, "to check and hand over a box", unit="s/box", origin="assumption", ge=0, le=86400)
+    breaks: list[Shift] = fact(
+        [], "breaks within the shifts, as [from, to] times of day", origin="assumption"
+    )
+    unload_s: JsonFloat = fact(
+        30.0, "to take a box off the truck", unit="s/box", origin="sourced", ge=0, le=86400
+    )
+    receive_s: JsonFloat = fact(
+        8.0, "receiving scan of a box", unit="s/box", origin="assumption", ge=0, le=86400
+    )
+    pick_setup_s: JsonFloat = fact(
+        20.0, "to open a box at the pick station", unit="s", origin="assumption", ge=0, le=86400
+    )
+    pick_meter_s: JsonFloat = fact(
+        4.0, "to pick one loose meter", unit="s/meter", origin="assumption", ge=0, le=86400
+    )
+    check_s: JsonFloat = fact(
+        20.0, "to check and hand over a box", unit="s/box", origin="assumption", ge=0, le=86400
+    )
 
 
 class Piece(NamedTuple):
@@ -66,7 +80,7 @@ class People:
 
     def __init__(
         self,
-        env: Environment,
+        env: "Clock",
         params: PeopleParams,
         calendar: "WorkCalendar",
         record: "Callable[[tuple[int, ...]], None]",

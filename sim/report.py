@@ -59,9 +59,10 @@ def render(result: Result) -> str:
         over_time=charts.over_time(run),
         lead_times=charts.lead_times(run),
         racks=charts.racks(run),
+        narrow=charts.has_narrow_rows(run.layout),
         stock_age=charts.stock_age(kpis),
         groups={heading: [_kpi_row(name, kpis[name]) for name in names] for heading, names in GROUPS.items()},
-        inputs=inputs,
+        inputs=[row for row in inputs if row.key not in ("name", "question", "seed")],
         lines=[
             f"{row.key} = {_toml(row.raw)}" for row in inputs if row.raw is not None and row.key != "seed"
         ],
@@ -183,7 +184,7 @@ def _toml(value: Any) -> str:
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, float) and math.isinf(value):
         return "inf"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 # Numbers in words

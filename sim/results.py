@@ -58,7 +58,7 @@ def summary(result: Result, kpis: Mapping[str, Any], sentence: str) -> dict[str,
 
 
 def refuse_folder(folder: Path) -> None:
-    """Raise ResultError when `folder` exists and is something else than an empty or a result folder."""
+    """Raise ResultError when `folder` is something else than a new, an empty or a result folder."""
     shown = printable(str(folder))
     if folder.is_dir():
         inside = [path.name for path in folder.iterdir()]
@@ -66,6 +66,10 @@ def refuse_folder(folder: Path) -> None:
             raise ResultError([f"{shown}: expected a new, empty or result folder, found other files in it"])
     elif folder.exists() or folder.is_symlink():
         raise ResultError([f"{shown}: expected a folder, found a file"])
+    above = next(path for path in folder.absolute().parents if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        found = "cannot be written" if above.is_dir() else "is a file"
+        raise ResultError([f"{shown}: expected a folder that can be made, found that {above} {found}"])
 
 
 def write_result(result: Result, folder: Path, *, loaded: Loaded, about: Mapping[str, Any]) -> None:

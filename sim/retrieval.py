@@ -71,12 +71,17 @@ class ReadyBoxes:
 class BoxesView:
     """What a retrieval rule may see. Nothing can be changed through it."""
 
-    __slots__ = ("_ledger", "_ready", "tolerance_days")
+    __slots__ = ("_ledger", "_ready", "_tolerance_days")
 
     def __init__(self, ledger: "Ledger", ready: ReadyBoxes, tolerance_days: int) -> None:
         self._ledger = ledger
         self._ready = ready
-        self.tolerance_days = tolerance_days
+        self._tolerance_days = tolerance_days
+
+    @property
+    def tolerance_days(self) -> int:
+        """Boxes due within so many days of the first count as equally due."""
+        return self._tolerance_days
 
     def days(self, sku: int) -> tuple[int, ...]:
         """Verification days (ordinals) of the SKU's ready boxes, earliest first."""

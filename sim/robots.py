@@ -1,9 +1,10 @@
 """The fleet: kinematics of one robot, tours of several boxes, aisles, ports and battery.
 
 One process a robot. It pulls work from the fleet's queues, makes a tour of at most 2 x carry boxes (put-aways
-fetched at a port, then slots in the best order, then the delivery), and rests at its dwell point. A stretch in
-which nobody else can see or change anything is one timeout, recorded when it begins. Robots share aisles, ports
-and chargers: a robot frees what it holds before it claims the next, so no ring of waiting robots can close.
+fetched at a port, then slots in the best order, then the delivery), and rests at its dwell point. A stretch
+in which nobody else can see or change anything is one timeout, recorded when it begins. Robots share aisles,
+ports and chargers: a robot frees what it holds before it claims the next, so no ring of waiting robots can
+close.
 
 Left out: people in the aisles, faults, and re-optimising a tour that has begun.
 """
@@ -14,16 +15,38 @@ from collections.abc import Callable, Generator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
-from simpy import Environment, Event, Timeout
+from pydantic import StrictBool
+from simpy import Event, Timeout
 
 from sim.facts import (
-    BATTERY, CHARGE, COUNT, DIGGING, EMPTIES, GO_CHARGE, IDLE, ISSUE, LOOSE_RETURN, NONE, PARK, PUT_AWAY,
-    ROBOT_STRETCH, TASK_ASSIGNED, TASK_RETURNED, TOUR_ENDED, TOUR_STARTED, WAIT_AISLE, WAIT_CHARGER,
-    WAIT_CONFLICT, WAIT_PORT, WAIT_TOUR, WORKING,
-)  # fmt: skip
+    BATTERY,
+    CHARGE,
+    COUNT,
+    DIGGING,
+    EMPTIES,
+    GO_CHARGE,
+    IDLE,
+    ISSUE,
+    LOOSE_RETURN,
+    NONE,
+    PARK,
+    PUT_AWAY,
+    ROBOT_STRETCH,
+    TASK_ASSIGNED,
+    TASK_RETURNED,
+    TOUR_ENDED,
+    TOUR_STARTED,
+    WAIT_AISLE,
+    WAIT_CHARGER,
+    WAIT_CONFLICT,
+    WAIT_PORT,
+    WAIT_TOUR,
+    WORKING,
+)
 from sim.params import JsonFloat, JsonInt, Params, fact
 
 if TYPE_CHECKING:
+    from sim.clock import Clock
     from sim.layout import Layout
     from sim.travel import Travel
 
@@ -35,32 +58,57 @@ class RobotParams(Params):
     """The fleet, its kinematics and its battery."""
 
     count: JsonInt = fact(1, "robots in the room", origin="assumption", ge=0, le=50)
-    kind: Literal["acr", "top_gripper"] = fact("acr", "case-handling robot, or gripper from above", origin="assumption")
+    kind: Literal["acr", "top_gripper"] = fact(
+        "acr", "case-handling robot, or gripper from above", origin="assumption"
+    )
     access: Literal["direct", "stack_lifo"] = fact(
-        "direct", "each box on its own support, or free stacks whose top box leaves first", origin="assumption")
+        "direct",
+        "each box on its own support, or free stacks whose top box leaves first",
+        origin="assumption",
+    )
     handling_unit: Literal["box", "stack"] = fact(
-        "box", "what one pick or place takes: a box, or the boxes wanted from the top of one stack")
+        "box", "what one pick or place takes: a box, or the boxes wanted from the top of one stack"
+    )
     axes: Literal["sequential", "simultaneous"] = fact(
-        "sequential", "drive then lift (ACR), or both at once (crane)", origin="assumption")
+        "sequential", "drive then lift (ACR), or both at once (crane)", origin="assumption"
+    )
     carry: JsonInt = fact(4, "boxes on board", unit="boxes", origin="assumption", ge=1, le=16)
     speed_m_per_s: JsonFloat = fact(1.5, "travel speed", unit="m/s", origin="assumption", gt=0, le=20)
     acceleration_m_per_s2: JsonFloat = fact(
-        0.7, "travel acceleration; inf for none", unit="m/s2", origin="assumption", gt=0, allow_inf_nan=True)
+        0.7, "travel acceleration; inf for none", unit="m/s2", origin="assumption", gt=0, allow_inf_nan=True
+    )
     lift_speed_m_per_s: JsonFloat = fact(0.5, "lift speed", unit="m/s", origin="assumption", gt=0, le=20)
     lift_acceleration_m_per_s2: JsonFloat = fact(
-        0.5, "lift acceleration; inf for none", unit="m/s2", origin="assumption", gt=0, allow_inf_nan=True)
+        0.5, "lift acceleration; inf for none", unit="m/s2", origin="assumption", gt=0, allow_inf_nan=True
+    )
     pick_s: JsonFloat = fact(6.0, "time to take a box", unit="s", origin="assumption", ge=0, le=3600)
     place_s: JsonFloat = fact(6.0, "time to set a box down", unit="s", origin="assumption", ge=0, le=3600)
-    positioning_s: JsonFloat = fact(1.5, "fine positioning at each stop", unit="s", origin="assumption", ge=0, le=3600)
-    turn_s: JsonFloat = fact(4.0, "time of one turn between two straight legs", unit="s", origin="assumption", ge=0, le=3600)
+    positioning_s: JsonFloat = fact(
+        1.5, "fine positioning at each stop", unit="s", origin="assumption", ge=0, le=3600
+    )
+    turn_s: JsonFloat = fact(
+        4.0, "time of one turn between two straight legs", unit="s", origin="assumption", ge=0, le=3600
+    )
     transfer_s: JsonFloat = fact(
-        2.0, "time to move a box between the fork and the rack on board", unit="s", origin="assumption", ge=0, le=3600)
-    passing: bool = fact(False, "whether robots can pass each other in an aisle", origin="assumption")
+        2.0,
+        "time to move a box between the fork and the rack on board",
+        unit="s",
+        origin="assumption",
+        ge=0,
+        le=3600,
+    )
+    passing: StrictBool = fact(False, "whether robots can pass each other in an aisle", origin="assumption")
     run_h: JsonFloat = fact(8.4, "working time on a full battery", unit="h", origin="sourced", gt=0, le=10000)
     charge_h: JsonFloat = fact(2.7, "time of a full charge", unit="h", origin="sourced", gt=0, le=1000)
-    charge_below: JsonFloat = fact(0.25, "state of charge at which a robot goes to charge", origin="assumption", ge=0, lt=1)
-    resume_above: JsonFloat = fact(0.80, "state of charge at which it resumes", origin="assumption", gt=0, le=1)
-    idle_draw: JsonFloat = fact(0.02, "share of the working draw that standing still takes", origin="assumption", ge=0, le=1)
+    charge_below: JsonFloat = fact(
+        0.25, "state of charge at which a robot goes to charge", origin="assumption", ge=0, lt=1
+    )
+    resume_above: JsonFloat = fact(
+        0.80, "state of charge at which it resumes", origin="assumption", gt=0, le=1
+    )
+    idle_draw: JsonFloat = fact(
+        0.02, "share of the working draw that standing still takes", origin="assumption", ge=0, le=1
+    )
 
 
 class TourParams(Params):
@@ -68,7 +116,13 @@ class TourParams(Params):
 
     command: Literal["single", "dual"] = fact("dual", "whether put-aways and retrievals share a tour")
     max_wait_s: JsonFloat = fact(
-        60.0, "longest wait for more put-aways before a tour that is not full starts", unit="s", origin="assumption", ge=0, le=86400)
+        60.0,
+        "longest wait for more put-aways before a tour that is not full starts",
+        unit="s",
+        origin="assumption",
+        ge=0,
+        le=86400,
+    )
 
 
 class Task:
@@ -100,8 +154,10 @@ class Task:
 class Robot:
     """One robot: where it stands, what it carries and what it holds."""
 
-    __slots__ = ("aisle", "board", "charge_ms", "fork", "idle_since", "number", "own", "place", "port", "slot",
-                 "tour", "wake", "z")  # fmt: skip
+    __slots__ = (
+        "aisle", "board", "charge_ms", "fork", "number", "own", "place", "port", "slot", "tour",
+        "wake", "z",
+    )  # fmt: skip
 
     def __init__(self, number: int, own: int, place: int, charge_ms: float) -> None:
         self.number = number
@@ -115,7 +171,6 @@ class Robot:
         self.port = NONE
         self.slot = NONE
         self.tour = NONE
-        self.idle_since = NONE
         self.wake: Event | None = None
 
 
@@ -148,7 +203,7 @@ class DispatchView:
     def waiting_since_ms(self, task_class: int) -> int:
         """How long the oldest task of a class has waited, or NONE when none waits."""
         queue = self._fleet.waiting[task_class]
-        return self._fleet.env.now - queue[0].created if queue else NONE
+        return self._fleet.env._now - queue[0].created if queue else NONE
 
     @property
     def ageing_ms(self) -> float:
@@ -159,6 +214,11 @@ class DispatchView:
 Dispatch = Callable[[DispatchView], int]
 """A dispatch rule: the class of work that a free robot takes first, or NONE when nothing waits."""
 
+_INWARD: Final = (PUT_AWAY, LOOSE_RETURN, EMPTIES)
+_INWARD_FIRST: Final = {
+    LOOSE_RETURN: (LOOSE_RETURN, PUT_AWAY, EMPTIES),
+    EMPTIES: (EMPTIES, PUT_AWAY, LOOSE_RETURN),
+}
 _PRIORITY: Final = {ISSUE: 4, PUT_AWAY: 3, LOOSE_RETURN: 2, EMPTIES: 1, COUNT: 0}
 
 
@@ -248,56 +308,74 @@ DWELL: Final[dict[str, Dwell]] = {
 RETRY_MS: Final = 300_000
 """A retrieval that no place can be found for digging waits so long before it is tried again."""
 
+_MOST_STOP_COSTS: Final = 1_000_000
+
 EXACT_STOPS: Final = 9
 """Tours of up to so many different slots are ordered by exact search; larger ones by insertion and 2-opt."""
 
 
 def order_stops(
-    start: int, stops: Sequence[tuple[int, int]], end: int, load: int, carry: int, cost: Callable[[int, int], int]
+    start: int,
+    stops: Sequence[tuple[int, int]],
+    end: int,
+    load: int,
+    carry: int,
+    cost: Callable[[int, int], int],
 ) -> list[int]:
     """The cheapest order in which to visit stops, as indices into `stops`.
 
     A stop is (place, change of load); the load starts at `load`, never exceeds `carry`; the path runs from
-    `start` to `end` (NONE: it ends at the last stop). Branch and bound over all feasible orders up to
-    `EXACT_STOPS` stops. Each slot is one stop: with times that keep the triangle inequality, a slot's
-    set-downs gain nothing by a second visit, nor do its picks.
+    `start` to `end` (NONE: it ends at the last stop). `cost` is symmetric. Branch and bound over all feasible
+    orders up to `EXACT_STOPS` stops. Each slot is one stop: with times that keep the triangle inequality, a
+    slot's set-downs gain nothing by a second visit, nor do its picks.
     """
     n = len(stops)
     if n <= 1:
         return list(range(n))
     places = [place for place, _ in stops]
     change = [delta for _, delta in stops]
-    between = [[cost(a, b) for b in places] for a in places]
     first = [cost(start, b) for b in places]
     last = [cost(a, end) if end != NONE else 0 for a in places]
+    if n == 2:
+        ahead_fits, back_fits = load + change[0] <= carry, load + change[1] <= carry
+        return (
+            [0, 1] if ahead_fits and (first[0] + last[1] <= first[1] + last[0] or not back_fits) else [1, 0]
+        )
+    between = [[cost(a, b) for b in places] for a in places]
     if n > EXACT_STOPS:
         return _insertion_order(first, between, last, change, load, carry)
-    if n == 2:
-        ahead = first[0] + between[0][1] + last[1]
-        back = first[1] + between[1][0] + last[0]
-        ahead_fits = load + change[0] <= carry
-        back_fits = load + change[1] <= carry
-        return [0, 1] if ahead_fits and (ahead <= back or not back_fits) else [1, 0]
-    # The least way out of each stop bounds what the rest of the tour costs at least.
+    # Two bounds on what is left: the least way out of every stop, and the way by the worst stop to the end.
     least_out = [min(last[i], *(between[i][j] for j in range(n) if j != i)) for i in range(n)]
     best_cost = 1 << 62
     best: list[int] = []
     path: list[int] = []
+    reached: dict[tuple[int, int], int] = {}
 
     def visit(at: int, so_far: int, now: int, left: int, bound: int) -> None:
         nonlocal best_cost, best
-        if not left:
-            total = so_far + last[at]
-            if total < best_cost:
-                best_cost, best = total, path.copy()
-            return
         costs = first if at < 0 else between[at]
-        options = sorted((costs[i], i) for i in range(n) if left >> i & 1 and now + change[i] <= carry)
+        options = []
+        for i in range(n):
+            if left >> i & 1:
+                step = so_far + costs[i]
+                if step + last[i] >= best_cost:
+                    return
+                if now + change[i] <= carry:
+                    options.append((step, i))
+        options.sort()
         for step, i in options:
-            if so_far + step + bound >= best_cost:
-                break
+            rest = left & ~(1 << i)
+            if not rest:
+                if step + last[i] < best_cost:
+                    best_cost, best = step + last[i], [*path, i]
+                return
+            if step + bound >= best_cost:
+                return
+            if reached.get((i, rest), best_cost) <= step:
+                continue
+            reached[i, rest] = step
             path.append(i)
-            visit(i, so_far + step, now + change[i], left & ~(1 << i), bound - least_out[i])
+            visit(i, step, now + change[i], rest, bound - least_out[i])
             path.pop()
 
     visit(-1, 0, load, (1 << n) - 1, sum(least_out))
@@ -320,7 +398,7 @@ def _insertion_order(
 
     order: list[int] = []
     for i in sorted(range(len(change)), key=lambda i: (change[i] > 0, i)):
-        order = min((order[:k] + [i] + order[k:] for k in range(len(order) + 1)), key=total)
+        order = min(([*order[:k], i, *order[k:]] for k in range(len(order) + 1)), key=total)
     improved = True
     while improved:
         improved = False
@@ -349,7 +427,7 @@ class Floor(Protocol):
     def where(self, box: int) -> tuple[int, int, int]: ...
     def landing(self, slot: int, column: int) -> int: ...
     def blocker_of(self, task: Task) -> int: ...
-    def dig_target(self, box: int, robot: Robot, on_board: bool) -> tuple[int, int] | None: ...
+    def dig_target(self, box: int, on_board: bool) -> tuple[int, int] | None: ...
     def dig_out(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None: ...
     def dig_in(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None: ...
 
@@ -359,7 +437,7 @@ class Fleet:
 
     def __init__(
         self,
-        env: Environment,
+        env: "Clock",
         layout: "Layout",
         travel: "Travel",
         robots: RobotParams,
@@ -392,8 +470,11 @@ class Fleet:
         self._low_ms = robots.charge_below * self._full_ms
         self._resume_ms = robots.resume_above * self._full_ms
         self._per_ms = robots.run_h / robots.charge_h
-        self._z = [int(z) for z in layout.z_mm]
-        self._zone = [NONE if mouth else aisle for aisle, mouth in zip(layout.aisle, layout.at_mouth, strict=True)]
+        self._z: list[int] = layout.z_mm.tolist()
+        self._stop_costs: dict[int, int] = {}
+        self._zone = [
+            NONE if mouth else aisle for aisle, mouth in zip(layout.aisle, layout.at_mouth, strict=True)
+        ]
         self._alone = robots.count <= 1
         self._narrow = not self._alone and not robots.passing
         self._aisles = [Lock() for _ in layout.mouths]
@@ -405,15 +486,27 @@ class Fleet:
             DwellView(layout.inbound, layout.outbound, tuple(layout.chargers), self._centre(dwell))
         )
         self._tours = 0
-        self.robots = [
-            Robot(r, layout.robot_place(r), layout.inbound, self._full_ms) for r in range(robots.count)
-        ]
+        zone = self._zone[layout.inbound]
+        first = layout.mouths[zone] if self._narrow and zone != NONE else layout.inbound
+        self.robots = [Robot(r, layout.robot_place(r), first, self._full_ms) for r in range(robots.count)]
 
     def start(self) -> None:
         """Set the robots to work, from the inbound port."""
         for robot in self.robots:
-            self.record((self.env.now, ROBOT_STRETCH, robot.number, IDLE, robot.place, robot.place, 0, NONE, NONE, NONE))
-            robot.idle_since = self.env.now
+            self.record(
+                (
+                    self.env._now,
+                    ROBOT_STRETCH,
+                    robot.number,
+                    IDLE,
+                    robot.place,
+                    robot.place,
+                    0,
+                    NONE,
+                    NONE,
+                    NONE,
+                )
+            )
             self.env.process(self._live(robot))
 
     def post(self, task: Task) -> None:
@@ -448,40 +541,44 @@ class Fleet:
             elif isinstance(tour, int):
                 yield from self._wait_to_fill(robot, tour)
             else:
-                began = self.env.now
                 yield from self._run(robot, *tour)
-                robot.charge_ms -= self.env.now - began
 
     def _plan(self) -> tuple[list[Task], list[Task], list[Task]] | int | None:
-        """The next tour as (put-aways, retrievals, visits), a wait in ms to fill one, or nothing."""
-        for task_class in range(5):
-            self.drop_cancelled(task_class)
-        seed = self._dispatch(self._view)
-        if seed == NONE:
+        """The next tour as (put-aways, retrievals, visits), a wait in ms to fill one, or nothing.
+
+        The dispatch rule says which class leads; when none of its tasks can be done as things stand, the
+        other classes have their turn.
+        """
+        waiting = self.waiting
+        busy = [kind for kind in range(5) if waiting[kind] and self.drop_cancelled(kind)]
+        if not busy:
             return None
-        if seed == COUNT:
-            queue = self.waiting[COUNT]
-            limit = 2 * self._carry if self._dual else 1
-            return [], [], [queue.popleft() for _ in range(min(limit, len(queue)))]
-        inward: list[Task] = []
-        outward: list[Task] = []
-        if seed != ISSUE or self._dual:
-            classes = (LOOSE_RETURN, PUT_AWAY, EMPTIES) if seed == LOOSE_RETURN else (PUT_AWAY, LOOSE_RETURN, EMPTIES)
-            for task_class in classes:
-                self._draw(task_class, inward)
-        if seed == ISSUE or self._dual:
-            self._draw(ISSUE, outward)
-        if not inward and not outward and seed != ISSUE:
-            self._draw(ISSUE, outward)
-        if not inward and not outward:
-            return None
-        if not outward and len(inward) < self._carry and self._max_wait and self.floor.expecting_put_aways():
-            wait = min(task.created for task in inward) + self._max_wait - self.env.now
-            if wait > 0:
+        seed = busy[0] if len(busy) == 1 else self._dispatch(self._view)
+        for lead in [seed, *(kind for kind in busy if kind != seed)]:
+            if lead == COUNT:
+                limit = 2 * self._carry if self._dual else 1
+                return [], [], [waiting[COUNT].popleft() for _ in range(min(limit, len(waiting[COUNT])))]
+            inward: list[Task] = []
+            outward: list[Task] = []
+            if lead != ISSUE or self._dual:
+                for kind in _INWARD_FIRST.get(lead, _INWARD):
+                    self._draw(kind, inward)
+            if lead == ISSUE or self._dual:
+                self._draw(ISSUE, outward)
+            if inward or outward:
+                wait = 0 if outward else self._worth_waiting(inward)
+                if wait <= 0:
+                    return inward, outward, []
                 for task in reversed(inward):
-                    self.waiting[task.kind].appendleft(task)
+                    waiting[task.kind].appendleft(task)
                 return wait
-        return inward, outward, []
+        return None
+
+    def _worth_waiting(self, inward: list[Task]) -> int:
+        """How long to wait for more put-aways before a tour that is not full starts; 0 for not at all."""
+        if len(inward) >= self._carry or not self._max_wait or not self.floor.expecting_put_aways():
+            return 0
+        return min(task.created for task in inward) + self._max_wait - self.env._now
 
     def _draw(self, task_class: int, into: list[Task]) -> None:
         queue = self.waiting[task_class]
@@ -501,15 +598,15 @@ class Fleet:
         env, record, floor, layout = self.env, self.record, self.floor, self.layout
         tour = robot.tour = self._tours
         self._tours += 1
-        record((env.now, TOUR_STARTED, robot.number, tour, len(inward), len(outward)))
+        record((env._now, TOUR_STARTED, robot.number, tour, len(inward), len(outward)))
         for tasks in (inward, outward, visits):
             for task in tasks:
                 task.assigned = True
-                record((env.now, TASK_ASSIGNED, task.number, robot.number, tour))
+                record((env._now, TASK_ASSIGNED, task.number, robot.number, tour))
                 floor.assigned(task)
         if visits:
             yield from self._visit(robot, visits)
-            record((env.now, TOUR_ENDED, robot.number, tour))
+            record((env._now, TOUR_ENDED, robot.number, tour))
             return
         ports = [layout.outbound if task.kind == LOOSE_RETURN else task.source for task in inward]
         for port in sorted(set(ports)):
@@ -537,7 +634,7 @@ class Fleet:
         for task in outward:
             if task.box in robot.board:
                 yield from self._deliver(robot, task)
-        record((env.now, TOUR_ENDED, robot.number, tour))
+        record((env._now, TOUR_ENDED, robot.number, tour))
 
     def _visit(self, robot: Robot, visits: list[Task]) -> Life:
         """Call at slots one after another; urgent work takes over between two of them."""
@@ -545,26 +642,33 @@ class Fleet:
         order = order_stops(robot.place, stops, self.layout.inbound, 0, 1, self._stop_cost)
         for k, index in enumerate(order):
             task = visits[index]
-            if k and (self.drop_cancelled(ISSUE) or self.drop_cancelled(PUT_AWAY)):
+            if k and self._is_urgent():
                 for rest in reversed(order[k:]):
                     self._return(visits[rest], robot)
                 return
-            yield from self._go(robot, task.target, self._z[task.target], task.service_ms, WORKING, task.number)
+            yield from self._go(
+                robot, task.target, self._z[task.target], task.service_ms, WORKING, task.number
+            )
             self.floor.visited(task, robot)
         if not self._dual:
             yield from self._go(robot, self.layout.inbound, 0, 0, WORKING, NONE)
 
+    def _is_urgent(self) -> bool:
+        """Whether an order waits, or a box that has its slot."""
+        put_aways = self.drop_cancelled(PUT_AWAY)
+        return bool(self.drop_cancelled(ISSUE)) or bool(put_aways and put_aways[0].target != NONE)
+
     def _return(self, task: Task, robot: Robot) -> None:
         """Put a task back to the head of its queue: the tour was replanned."""
         task.assigned = False
-        self.record((self.env.now, TASK_RETURNED, task.number, robot.number))
+        self.record((self.env._now, TASK_RETURNED, task.number, robot.number))
         self.floor.unassigned(task)
         self.waiting[task.kind].appendleft(task)
 
     def _postpone(self, task: Task, robot: Robot) -> None:
         """Put a task back that cannot be done as the store stands; it is tried again a little later."""
         task.assigned = False
-        self.record((self.env.now, TASK_RETURNED, task.number, robot.number))
+        self.record((self.env._now, TASK_RETURNED, task.number, robot.number))
         self.floor.unassigned(task)
         timer = Timeout(self.env, RETRY_MS)
         assert timer.callbacks is not None
@@ -582,6 +686,8 @@ class Fleet:
         robot.fork = task.box if self._carry > 1 else NONE
 
     def _set_down(self, robot: Robot, task: Task, slot: int) -> Life:
+        if not self._alone:  # the tier is known when nobody else can change it
+            yield from self._enter(robot, slot, WORKING, task.number)
         z = self._z[slot] + self.layout.tier_mm * self.floor.landing(slot, task.column)
         yield from self._go(robot, slot, z, self._unload(robot, task.box), WORKING, task.number)
 
@@ -620,25 +726,28 @@ class Fleet:
         tasks.sort(key=lambda t: (floor.where(t.box)[1], -floor.where(t.box)[2]))
         before: tuple[int, int] | None = None
         for task in tasks:
-            held: list[int] = []
+            held: list[tuple[int, tuple[int, int]]] = []
             blocker = NONE
             while True:
                 slot, column, tier = floor.where(task.box)
                 if column == NONE:
                     break
-                if robot.place != slot:  # what stands on the box is known on arrival, when nobody else can change it
+                if (
+                    robot.place != slot
+                ):  # what stands on the box is known on arrival, when nobody else can change it
                     yield from self._go(robot, slot, self._z[slot], 0, WORKING, task.number)
                     continue
                 blocker = floor.blocker_of(task)
                 if blocker == NONE:
                     break
-                target = floor.dig_target(blocker, robot, len(robot.board) + 2 <= self._carry)
+                target = floor.dig_target(blocker, len(robot.board) + 2 <= self._carry)
                 if target is None:
                     break
+                before = None
                 yield from self._grip(robot, blocker, slot, floor.where(blocker)[2], DIGGING, task.number)
                 floor.dig_out(blocker, task, robot, target)
                 if target[0] == NONE:
-                    held.append(blocker)
+                    held.append((blocker, (slot, column)))
                 else:
                     yield from self._dig_down(robot, blocker, task, target)
             took = column != NONE and blocker == NONE
@@ -647,13 +756,15 @@ class Fleet:
                 yield from self._grip(robot, task.box, slot, tier, WORKING, task.number, again=again)
                 before = (slot, column)
                 floor.picked(task, robot)
-            for box in reversed(held):
-                yield from self._dig_down(robot, box, task, (slot, column))
+            for box, origin in reversed(held):
+                yield from self._dig_down(robot, box, task, origin)
             if not took:
                 self._postpone(task, robot)
 
     def _dig_down(self, robot: Robot, blocker: int, task: Task, target: tuple[int, int]) -> Life:
         slot, column = target
+        if not self._alone:
+            yield from self._enter(robot, slot, DIGGING, task.number)
         z = self._z[slot] + self.layout.tier_mm * self.floor.landing(slot, column)
         yield from self._go(robot, slot, z, self._unload(robot, blocker), DIGGING, task.number)
         self.floor.dig_in(blocker, task, robot, target)
@@ -664,8 +775,7 @@ class Fleet:
         if robot.place != port:
             yield from self._go(robot, port, self._z[port], 0, WORKING, task.number)
         while (free := self.floor.out_place(port)) is not None:
-            self._stretch(robot, WAIT_PORT, port, task.number)
-            yield free
+            yield from self._stand(robot, WAIT_PORT, task.number, free)
         yield from self._go(robot, port, self._z[port], self._unload(robot, task.box), WORKING, task.number)
         self.floor.delivered(task, robot, port)
 
@@ -675,53 +785,85 @@ class Fleet:
         """Drive to a place and handle there: one stretch, or several where an aisle or port is shared."""
         env = self.env
         here = robot.place
-        if not self._alone and (here != place or (place in self._ports and robot.port != place)):
+        if not self._alone and (here != place or place in self._ports):
             yield from self._enter(robot, place, activity, task)
             here = robot.place
         if here == place:
             travel = self.travel.lift_ms(abs(z - robot.z)) if z != robot.z else 0
         else:
-            travel = self.travel.between_ms(here, robot.z, place, z) if self._alone else self._way(robot, place, z)
+            travel = (
+                self.travel.between_ms(here, robot.z, place, z) if self._alone else self._way(robot, place, z)
+            )
             handle += self._positioning
         now = env._now
         arrive = now + travel
-        self.record((now, ROBOT_STRETCH, robot.number, activity, here, place, z, arrive, arrive + handle, task))
+        self.record(
+            (now, ROBOT_STRETCH, robot.number, activity, here, place, z, arrive, arrive + handle, task)
+        )
+        robot.charge_ms -= travel + handle
         yield Timeout(env, travel + handle)
         robot.place = place
         robot.z = z
 
     def _enter(self, robot: Robot, place: int, activity: int, task: int) -> Life:
-        """Leave what the robot holds and claim what it needs next: first free, then claim, so none deadlocks."""
-        zone = self._zone[place]
-        yield from self._let_go(robot, zone, activity, task)
-        if zone != NONE:
-            if self._narrow and robot.aisle != zone:
-                yield from self._claim(robot, self._aisles[zone], WAIT_AISLE, task)
-                robot.aisle = zone
-            elif not self._narrow and place < self.layout.slots:
-                yield from self._claim(robot, self._slots.setdefault(place, Lock()), WAIT_CONFLICT, task)
-                robot.slot = place
-        elif place in self._ports and activity != PARK:
-            yield from self._claim(robot, self._ports[place], WAIT_PORT, task)
-            robot.port = place
+        """Claim what a place needs: its aisle where robots cannot pass, else the slot or the port itself.
 
-    def _let_go(self, robot: Robot, zone: int, activity: int, task: int) -> Life:
-        """Free the slot, the port and, by driving out to its mouth, any aisle but `zone`."""
+        An aisle or slot that is held is freed first, and a port before another is claimed: in this order
+        nobody who waits holds what the one that it waits for needs, and no ring can close.
+        """
+        zone = self._zone[place]
+        if zone != NONE and self._narrow:
+            if robot.aisle == zone:
+                return
+            yield from self._leave(robot, activity, task)
+            yield from self._claim(robot, self._aisles[zone], WAIT_AISLE, task)
+            robot.aisle = zone
+            self._free_port(robot)
+        elif place < self.layout.slots:
+            if robot.slot == place:
+                return
+            yield from self._leave(robot, activity, task)
+            yield from self._claim(robot, self._slots.setdefault(place, Lock()), WAIT_CONFLICT, task)
+            robot.slot = place
+            self._free_port(robot)
+        elif robot.port != place or place not in self._ports:
+            yield from self._leave(robot, activity, task)
+            self._free_port(robot)
+            if place in self._ports and activity != PARK:
+                yield from self._claim(robot, self._ports[place], WAIT_PORT, task)
+                robot.port = place
+
+    def _leave(self, robot: Robot, activity: int, task: int) -> Life:
+        """Free the slot and, by driving out to its mouth, the aisle."""
         if robot.slot != NONE:
             self._slots[robot.slot].release()
             robot.slot = NONE
-        if robot.port != NONE:
-            self._ports[robot.port].release()
-            robot.port = NONE
-        if self._narrow and robot.aisle != NONE and robot.aisle != zone:
+        if robot.aisle != NONE:
             mouth = self.layout.mouths[robot.aisle]
-            now, ahead = self.env.now, self.travel.exit_ms(robot.place)
+            now, ahead = self.env._now, self.travel.exit_ms(robot.place)
             end = now + ahead
-            self.record((now, ROBOT_STRETCH, robot.number, activity, robot.place, mouth, robot.z, end, end, task))
+            self.record(
+                (now, ROBOT_STRETCH, robot.number, activity, robot.place, mouth, robot.z, end, end, task)
+            )
+            robot.charge_ms -= ahead
             yield Timeout(self.env, ahead)
             robot.place = mouth
             self._aisles[robot.aisle].release()
             robot.aisle = NONE
+
+    def _free_port(self, robot: Robot) -> None:
+        if robot.port != NONE:
+            self._ports[robot.port].release()
+            robot.port = NONE
+
+    def _stand(self, robot: Robot, activity: int, task: int, until: Event) -> Life:
+        """Stand and wait for an event, in a stretch whose end is open."""
+        now = self.env._now
+        self.record(
+            (now, ROBOT_STRETCH, robot.number, activity, robot.place, robot.place, robot.z, NONE, NONE, task)
+        )
+        yield until
+        robot.charge_ms = max(0.0, robot.charge_ms - (self.env._now - now) * self.params.idle_draw)
 
     def _claim(self, robot: Robot, lock: Lock, cause: int, task: int) -> Life:
         if lock.owner == NONE:
@@ -729,8 +871,7 @@ class Fleet:
             return
         event = Event(self.env)
         lock.waiting.append((robot.number, event))
-        self._stretch(robot, cause, robot.place, task)
-        yield event
+        yield from self._stand(robot, cause, task, event)
 
     def _way(self, robot: Robot, place: int, z: int) -> int:
         """Travel time from where the robot stands, the turn at a mouth it has come out of included."""
@@ -742,54 +883,55 @@ class Fleet:
         lift = self.travel.lift_ms(abs(z - robot.z))
         return drive + lift if self.params.axes == "sequential" else max(drive, lift)
 
-    def _stretch(self, robot: Robot, activity: int, place: int, task: int) -> None:
-        """Record that an open-ended stretch begins."""
-        self.record((self.env.now, ROBOT_STRETCH, robot.number, activity, place, place, robot.z, NONE, NONE, task))
-
     # -- standing ---------------------------------------------------------------------------------
 
     def _rest(self, robot: Robot) -> Life:
         """Go to the dwell point and wait for work, or for a battery that runs low."""
-        goal = self._dwell_place
-        if goal == NONE and robot.aisle != NONE and self._narrow:
-            goal = self.layout.mouths[robot.aisle]
-        if goal != NONE and robot.place != goal:
-            began = self.env.now
+        goal = self._resting_place(robot)
+        if goal != robot.place:
             yield from self._go(robot, goal, self._z[goal], 0, PARK, NONE)
-            robot.charge_ms -= self.env.now - began
             return
-        if robot.port != NONE:
-            self._ports[robot.port].release()
-            robot.port = NONE
+        if not self._alone:
+            yield from self._leave(robot, PARK, NONE)
+            self._free_port(robot)
         charging = robot.place in self._free_chargers
-        began = self.env.now
-        if charging:
-            self._free_chargers.remove(robot.place)
-        self._stretch(robot, CHARGE if charging else IDLE, robot.place, NONE)
-        robot.idle_since = began
         wake = robot.wake = Event(self.env)
         draw = self.params.idle_draw
-        if not charging and draw and self.layout.chargers:
-            left = max(1, math.ceil((robot.charge_ms - self._low_ms) / draw) + 1)
-            timer = Timeout(self.env, left)
-            assert timer.callbacks is not None
-            timer.callbacks.append(lambda _: self._ring(robot, wake))
-        yield wake
-        rested = self.env.now - began
         if charging:
-            robot.charge_ms = min(self._full_ms, robot.charge_ms + rested * self._per_ms)
+            self._free_chargers.remove(robot.place)
+            self._tell_battery(robot)
+        elif draw and self.layout.chargers:
+            self._ring_after(robot, wake, max(1, math.ceil((robot.charge_ms - self._low_ms) / draw) + 1))
+        began = self.env._now
+        yield from self._stand(robot, IDLE, NONE, wake)
+        if charging:
+            rested = self.env._now - began
+            robot.charge_ms = min(self._full_ms, robot.charge_ms + rested * (self._per_ms + draw))
+            self._tell_battery(robot)
             self._return_charger(robot.place)
-        else:
-            robot.charge_ms -= rested * draw
+
+    def _resting_place(self, robot: Robot) -> int:
+        """The dwell point; where robots cannot pass, the mouth of its aisle, so that nobody is shut out."""
+        goal = robot.place if self._dwell_place == NONE else self._dwell_place
+        if self._narrow and self._zone[goal] != NONE:
+            return self.layout.mouths[self._zone[goal]]
+        return goal
 
     def _wait_to_fill(self, robot: Robot, wait: int) -> Life:
         """Stand a moment for more put-aways to make a fuller tour."""
-        self._stretch(robot, WAIT_TOUR, robot.place, NONE)
         wake = robot.wake = Event(self.env)
-        timer = Timeout(self.env, wait)
+        self._ring_after(robot, wake, wait)
+        yield from self._stand(robot, WAIT_TOUR, NONE, wake)
+
+    def _ring_after(self, robot: Robot, wake: Event, delay: int) -> None:
+        """Wake the robot after a time, if it still waits for the same event."""
+        timer = Timeout(self.env, delay)
         assert timer.callbacks is not None
         timer.callbacks.append(lambda _: self._ring(robot, wake))
-        yield wake
+
+    def _tell_battery(self, robot: Robot) -> None:
+        permille = round(1000 * robot.charge_ms / self._full_ms)
+        self.record((self.env._now, BATTERY, robot.number, permille))
 
     def _ring(self, robot: Robot, wake: Event) -> None:
         if robot.wake is wake:
@@ -800,21 +942,23 @@ class Fleet:
         """Drive to a free charger and charge up to the level at which work resumes."""
         while not self._free_chargers:
             if not self._alone:
-                yield from self._let_go(robot, NONE, PARK, NONE)
-            self._stretch(robot, WAIT_CHARGER, robot.place, NONE)
+                yield from self._leave(robot, PARK, NONE)
+                self._free_port(robot)
             event = Event(self.env)
             self._charger_queue.append(event)
-            yield event
+            yield from self._stand(robot, WAIT_CHARGER, NONE, event)
         charger = min(self._free_chargers, key=lambda c: (self.travel.drive_ms(robot.place, c), c))
         self._free_chargers.remove(charger)
         yield from self._go(robot, charger, self._z[charger], 0, GO_CHARGE, NONE)
-        needed = math.ceil((self._resume_ms - robot.charge_ms) / self._per_ms)
-        now = self.env.now
-        self.record((now, BATTERY, robot.number, round(1000 * robot.charge_ms / self._full_ms)))
-        self.record((now, ROBOT_STRETCH, robot.number, CHARGE, charger, charger, robot.z, now, now + needed, NONE))
+        needed = max(0, math.ceil((self._resume_ms - robot.charge_ms) / self._per_ms))
+        now = self.env._now
+        self._tell_battery(robot)
+        self.record(
+            (now, ROBOT_STRETCH, robot.number, CHARGE, charger, charger, robot.z, now, now + needed, NONE)
+        )
         yield Timeout(self.env, needed)
-        robot.charge_ms = self._resume_ms
-        self.record((self.env.now, BATTERY, robot.number, round(1000 * robot.charge_ms / self._full_ms)))
+        robot.charge_ms = max(robot.charge_ms, self._resume_ms)
+        self._tell_battery(robot)
         self._return_charger(charger)
 
     def _return_charger(self, charger: int) -> None:
@@ -826,7 +970,13 @@ class Fleet:
     # -- places -----------------------------------------------------------------------------------
 
     def _stop_cost(self, a: int, b: int) -> int:
-        return self.travel.between_ms(a, self._z[a], b, self._z[b])
+        key = a * self.layout.places + b
+        time = self._stop_costs.get(key)
+        if time is None:
+            if len(self._stop_costs) >= _MOST_STOP_COSTS:
+                self._stop_costs.clear()
+            time = self._stop_costs[key] = self.travel.between_ms(a, self._z[a], b, self._z[b])
+        return time
 
     def _centre(self, dwell: str) -> int:
         if dwell != "centre":

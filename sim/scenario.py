@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from sim.allocation import POLICIES
-from sim.calendar import CalendarParams, Day, clock_ms
+from sim.calendar import CLOCK, CalendarParams, Day, clock_ms
 from sim.layout import Layout, LayoutError, LayoutParams
 from sim.orders import DemandParams, SkuParams, SupplyParams
 from sim.params import JsonFloat, JsonInt, Params, fact
@@ -283,8 +283,8 @@ def _tree() -> dict[str, Any]:
 
 
 def leaves(scenario: Scenario) -> Iterator[tuple[KeyPath, Any]]:
-    """Every value of a scenario with its path; a list is one value."""
-    return _leaves(scenario.model_dump(), ())
+    """Every value of a scenario as JSON has it, with its path; a list is one value."""
+    return _leaves(resolved(scenario), ())
 
 
 def field_facts(path: KeyPath) -> dict[str, Any]:
@@ -292,12 +292,13 @@ def field_facts(path: KeyPath) -> dict[str, Any]:
     return node_at(_tree(), path)
 
 
-# --- values that must fit together ---------------------------------------------------------------------
+# --- values that must fit together -----------------------------------------------------------------------
 
 
 def cross_faults(scenario: Scenario) -> Iterator[Fault]:
     """The mistakes that no single value shows."""
     yield from _time_faults(scenario)
+    yield from _break_faults(scenario)
     yield from _machine_faults(scenario)
     yield from _policy_faults(scenario)
     yield from _demand_faults(scenario)
@@ -312,6 +313,28 @@ def _time_faults(scenario: Scenario) -> Iterator[Fault]:
             ("time", "warmup_days"),
             f"expected fewer days than time.days = {time.days}, found {time.warmup_days}",
             (("time", "days"),),
+        )
+
+
+def _break_faults(scenario: Scenario) -> Iterator[Fault]:
+    breaks, here = scenario.people.breaks, ("people", "breaks")
+    for index, (start, end) in enumerate(breaks):
+        if not (re.fullmatch(CLOCK, start, re.ASCII) and re.fullmatch(CLOCK, end, re.ASCII)):
+            yield Fault((*here, index), f"expected times of day as '08:30', found {show([start, end])}")
+            return
+        if clock_ms(start) >= clock_ms(end):
+            yield Fault(
+                (*here, index), f"expected a break that ends after it starts, found {show([start, end])}"
+            )
+    free = {minute for a, b in breaks for minute in range(clock_ms(a), clock_ms(b), 60_000)}
+    shifts = scenario.calendar.shifts
+    if breaks and all(
+        minute in free for a, b in shifts for minute in range(clock_ms(a), clock_ms(b), 60_000)
+    ):
+        yield Fault(
+            here,
+            "expected breaks that leave some of the shifts, found nothing left",
+            (("calendar", "shifts"),),
         )
 
 
@@ -793,7 +816,7 @@ def _line(layers: Sequence[_Layer], fault: Fault) -> str:
     return f"{where}: {dotted(fault.path)}: {fault.message}"
 
 
-# --- mistakes in words --------------------------------------------------------------------------------
+# --- mistakes in words -----------------------------------------------------------------------------------
 
 
 def _translate(details: Any, data: Mapping[str, Any]) -> Fault:
@@ -839,7 +862,7 @@ def _path_in(data: Any, loc: Sequence[str | int], *, is_missing: bool) -> KeyPat
     return path
 
 
-# --- plain data -----------------------------------------------------------------------------------------
+# --- plain data ------------------------------------------------------------------------------------------
 
 
 def _parts(text: str) -> KeyPath:

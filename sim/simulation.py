@@ -5,13 +5,15 @@ Everything that a run tells (KPIs, report, exports) is made from its facts, its 
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simpy import Environment, Timeout
+from simpy import Timeout
 
 from sim.allocation import SlotIndex
 from sim.assets import STATE_CODES
 from sim.calendar import DAY_MS, WorkCalendar, clock_ms
+from sim.clock import Clock
 from sim.facts import NONE, STATION_CONSUMED, TRUCK_CALLED_OFF
 from sim.layout import Layout
 from sim.ledger import QUALIFIED, Ledger
@@ -19,6 +21,7 @@ from sim.opening import Opening, PseudoHistory
 from sim.orders import ORDER_TYPES, Delivery, OrderBook, OrderSpec, Supply
 from sim.people import People
 from sim.robots import Fleet
+from sim.scenario import Scenario
 from sim.stock import Stock
 from sim.streams import Streams
 from sim.trace import Trace
@@ -27,7 +30,7 @@ from sim.warehouse import Order, Warehouse
 
 if TYPE_CHECKING:
     from sim.robots import Life
-    from sim.scenario import Loaded, Scenario
+    from sim.scenario import Loaded
 
 
 class Simulation:
@@ -40,8 +43,11 @@ class Simulation:
     """
 
     def __init__(self, scenario: "Scenario | Loaded", *, seed: int | None = None) -> None:
-        loaded = scenario
-        self.scenario: Scenario = getattr(loaded, "scenario", loaded)  # type: ignore[assignment]
+        if isinstance(scenario, Scenario):
+            self.scenario = scenario
+            self._files: dict[str, Path] = {}
+        else:
+            self.scenario, self._files = scenario.scenario, scenario.files()
         scn = self.scenario
         self.seed = scn.seed if seed is None else seed
         self.start = scn.time.start
@@ -51,7 +57,7 @@ class Simulation:
         self.travel = Travel(self.layout, scn.robots)
         self.streams = Streams(self.seed)
         self.trace = Trace(scn.boxes.meters_per_box)
-        self.env = Environment(0)
+        self.env = Clock()
         self.sku_names = [sku.name for sku in scn.skus]
         self.stations: list[str] = []
         self._stacked = scn.robots.access == "stack_lifo"
@@ -94,11 +100,11 @@ class Simulation:
     @property
     def now_ms(self) -> int:
         """The simulated time reached, in milliseconds since time.start."""
-        return int(self.env.now)
+        return int(self.env._now)
 
     def advance(self, until_ms: int) -> None:
         """Run on until just before `until_ms`; what happens at that instant belongs to the next call."""
-        if until_ms > self.env.now:
+        if until_ms > self.env._now:
             self.env.run(until=until_ms)
 
     def finish(self, progress: Callable[[float], None] | None = None) -> "Result":
@@ -116,8 +122,8 @@ class Simulation:
             "t_ms": self.now_ms,
             "facts": len(self.trace),
             "slots": [
-                {"slot": layout.names[slot], "boxes": len(ledger.boxes_in(slot)), "capacity": layout.capacity[slot]}
-                for slot in range(layout.slots)
+                {"slot": layout.names[slot], "boxes": len(ledger.boxes_in(slot)), "capacity": capacity}
+                for slot, capacity in enumerate(layout.capacity)
             ],
             "robots": [
                 {"robot": r.number, "place": layout.names[r.place], "boxes": list(r.board)}
@@ -163,19 +169,19 @@ class Simulation:
             self.trace.seal()
             orders = list(orders_of(self.book, day))
             for station, sku, meters in self.book.consumed:
-                self.trace.record((env.now, STATION_CONSUMED, station, sku, meters))
+                self.trace.record((env._now, STATION_CONSUMED, station, sku, meters))
             if not self._one_for_one:
                 for delivery in self.supply.call_off(day, self._positions()):
                     self._announce(delivery)
             for order in orders:
-                if order.at_ms > env.now:
-                    yield Timeout(env, order.at_ms - env.now)
+                if order.at_ms > env._now:
+                    yield Timeout(env, order.at_ms - env._now)
                 due = order.due_ms
                 if due is None:
-                    due = self.calendar.add_open_ms(env.now, due_ms)
+                    due = self.calendar.add_open_ms(env._now, due_ms)
                 warehouse.release_order(order.station, due, order.lines, exogenous=order.exogenous)
             day += 1
-            yield Timeout(env, day * DAY_MS - env.now)
+            yield Timeout(env, day * DAY_MS - env._now)
 
     def _positions(self) -> list[int]:
         """Usable meters plus those on order, less those that orders wait for, by SKU."""
@@ -190,15 +196,15 @@ class Simulation:
         """A truck is called off; it comes when it is due."""
         for sku, boxes in delivery.loads:
             self.ledger.on_order[sku] += boxes * self.layout.meters_per_box
-            self.trace.record((self.env.now, TRUCK_CALLED_OFF, delivery.truck, sku, boxes, delivery.at_ms))
+            self.trace.record((self.env._now, TRUCK_CALLED_OFF, delivery.truck, sku, boxes, delivery.at_ms))
         self.env.process(self._bring(delivery))
 
     def _bring(self, delivery: Delivery) -> "Life":
-        yield Timeout(self.env, max(0, delivery.at_ms - self.env.now))
+        yield Timeout(self.env, max(0, delivery.at_ms - self.env._now))
         self._arrive(delivery)
 
     def _arrive(self, delivery: Delivery) -> None:
-        day = self.env.now // DAY_MS
+        day = self.env._now // DAY_MS
         loads = []
         for sku, boxes in delivery.loads:
             maker, verified = self.supply.lot(day, boxes)
@@ -269,18 +275,24 @@ class Simulation:
         orders = []
         if scn.demand.kind == "schedule":
             orders += [
-                OrderSpec(o.day * DAY_MS + clock_ms(o.at), o.station, None, ((numbers[o.sku], o.meters),), True)
+                OrderSpec(
+                    o.day * DAY_MS + clock_ms(o.at),
+                    o.station,
+                    None,
+                    ((numbers[o.sku], o.meters),),
+                    exogenous=True,
+                )
                 for o in scn.demand.schedule
             ]
         if scn.demand.kind == "trace" and scn.demand.file is not None:
-            orders += self._read_orders(scn.demand.file)
+            orders += self._read_orders("demand.file", scn.demand.file)
         return orders
 
-    def _read_orders(self, path: str) -> list[OrderSpec]:
+    def _read_orders(self, key: str, name: str) -> list[OrderSpec]:
         from sim.stocklist import read_orders
 
         lines: dict[str, list[Any]] = {}
-        for row in read_orders(path, self.sku_names, self.start):
+        for row in read_orders(self._files.get(key, name), self.sku_names, self.start):
             lines.setdefault(row.order, []).append(row)
         orders = []
         for rows in lines.values():
@@ -309,7 +321,7 @@ class Simulation:
             )  # fmt: skip
             self._set_up(history.run(scn.initial.fill, self._dwells()))
         if scn.initial.orders is not None:
-            for order in self._read_orders(scn.initial.orders):
+            for order in self._read_orders("initial.orders", scn.initial.orders):
                 due = order.due_ms
                 if due is None:
                     due = self.calendar.add_open_ms(0, round(scn.demand.due_h * 3_600_000))
@@ -343,10 +355,10 @@ class Simulation:
                 warehouse.place_at_start(box_number, each.slot, each.column, each.tier, each.received_ms)
         self._under_way = opening.deliveries
 
-    def _open_from_list(self, path: str) -> None:
+    def _open_from_list(self, name: str) -> None:
         from sim.stocklist import read_stock
 
-        rows = read_stock(path, self.layout, self.sku_names, self.start)
+        rows = read_stock(self._files.get("initial.stock", name), self.layout, self.sku_names, self.start)
         layout, warehouse = self.layout, self.warehouse
         first_verified: dict[tuple[int, str], int] = {}
         for row in rows:

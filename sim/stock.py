@@ -46,6 +46,8 @@ class Stock:
         """Move a box that is not in a slot to a place that is not a slot."""
         if self.column[box] != NONE:
             raise StockError(f"box {box} stands in slot {self.place[box]}: take it out first")
+        if place < self._layout.slots:
+            raise StockError(f"box {box} has to be put into slot {place}, not moved")
         self.place[box] = place
 
     def put(self, box: int, slot: int, column: int) -> int:
@@ -100,6 +102,8 @@ class Stock:
 
     def issue_picked(self, meters: int) -> None:
         """Hand loose meters over."""
+        if meters > self.meters_picked:
+            raise StockError(f"{meters} loose meters are handed over, {self.meters_picked} are picked")
         self.meters_picked -= meters
         self.meters_out += meters
 
@@ -125,6 +129,10 @@ class Stock:
                     if (self.place[box], self.column[box], self.tier[box]) != (slot, column, tier):
                         raise StockError(f"box {box} stands in slot {slot} but says place {self.place[box]}")
                     seen += 1
+        slots = self._layout.slots
+        for box, place in enumerate(self.place):
+            if (0 <= place < slots) != (self.column[box] != NONE):
+                raise StockError(f"box {box} is at place {place} and in column {self.column[box]}")
         placed = sum(1 for column in self.column if column != NONE)
         if placed != seen:
             raise StockError(f"{placed} boxes say that they are in a slot, {seen} are")

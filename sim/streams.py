@@ -1,9 +1,9 @@
 """Random numbers: one named stream per purpose, addressed by number, so that order never matters.
 
-Uniforms are the top 53 bits of PCG64's raw output, whose stream numpy guarantees; everything else is
-made from them by inversion with `math` on Python floats. What belongs to a box, an order or a day is
-drawn by (stream, its number, occurrence): adding a stream shifts no other, and every policy meets the
-same draws however events interleave.
+Uniforms are the top 53 bits of PCG64's raw output, whose stream numpy guarantees, in short blocks that are
+addressed by a hash; everything else is made from them by inversion with `math` on Python floats. What
+belongs to a box, an order or a day is drawn by (stream, its number, occurrence): adding a stream shifts no
+other, and every policy meets the same draws however events interleave.
 """
 
 import hashlib
@@ -11,27 +11,31 @@ import math
 
 import numpy as np
 
-_BLOCK = 64
+_BLOCK_BITS = 5
+_BLOCK = 1 << _BLOCK_BITS
+_BLOCK_MASK = _BLOCK - 1
+_MOST_BLOCKS = 1024
 _SCALE = 1.0 / (1 << 53)
 
 
 class Stream:
     """The uniforms of one purpose; number n has the same value whenever it is asked for."""
 
-    __slots__ = ("_blocks", "_entropy", "_next")
+    __slots__ = ("_bits", "_blocks", "_next", "_prefix")
 
-    def __init__(self, entropy: tuple[int, ...]) -> None:
-        self._entropy = entropy
+    def __init__(self, seed: int, name: str) -> None:
+        self._prefix = f"{seed}/{name}".encode()
+        self._bits = np.random.PCG64(0)
         self._blocks: dict[tuple[int, int], list[float]] = {}
         self._next = 0
 
     def uniform(self, number: int, occurrence: int = 0) -> float:
         """The uniform on [0, 1) that belongs to (number, occurrence); number may be negative."""
-        block, offset = divmod(number, _BLOCK)
-        values = self._blocks.get((block, occurrence))
+        key = (number >> _BLOCK_BITS, occurrence)
+        values = self._blocks.get(key)
         if values is None:
-            values = self._make(block, occurrence)
-        return values[offset]
+            values = self._make(key)
+        return values[number & _BLOCK_MASK]
 
     def random(self) -> float:
         """The next uniform of the stream, for draws that belong to a decision and to nothing else."""
@@ -39,14 +43,22 @@ class Stream:
         self._next += 1
         return value
 
-    def _make(self, block: int, occurrence: int) -> list[float]:
-        # SeedSequence takes unsigned words: fold the sign of both numbers in.
-        address = (abs(block), abs(occurrence), (block < 0) + 2 * (occurrence < 0))
-        raw = np.random.PCG64(np.random.SeedSequence((*self._entropy, *address))).random_raw(_BLOCK)
-        values: list[float] = ((raw >> np.uint64(11)).astype(np.float64) * _SCALE).tolist()
-        if len(self._blocks) >= 256:
+    def _make(self, key: tuple[int, int]) -> list[float]:
+        # Each block starts PCG64 at a point of its own: state and odd increment are a SHA-256 of the address.
+        address = hashlib.sha256(b"%s/%d/%d" % (self._prefix, *key)).digest()
+        self._bits.state = {
+            "bit_generator": "PCG64",
+            "state": {
+                "state": int.from_bytes(address[:16], "little"),
+                "inc": int.from_bytes(address[16:], "little") | 1,
+            },
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        values = [(raw >> 11) * _SCALE for raw in self._bits.random_raw(_BLOCK).tolist()]
+        if len(self._blocks) >= _MOST_BLOCKS:
             self._blocks.clear()
-        self._blocks[block, occurrence] = values
+        self._blocks[key] = values
         return values
 
 
@@ -60,9 +72,7 @@ class Streams:
     def __getitem__(self, name: str) -> Stream:
         stream = self._streams.get(name)
         if stream is None:
-            digest = hashlib.sha256(name.encode()).digest()
-            words = tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
-            stream = self._streams[name] = Stream((self._seed & 0xFFFFFFFF, self._seed >> 32, *words))
+            stream = self._streams[name] = Stream(self._seed, name)
         return stream
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from sim import facts
-from sim.facts import CHECK, ISSUE, LOOSE_RETURN, NONE, PUT_AWAY
+from sim.facts import CHECK, ISSUE, NONE, PUT_AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -323,37 +323,20 @@ class RunFacts:
 
     @cached_property
     def task_spans(self) -> Table:
-        """In whose hands each task was: `task`, `start`, `end`, `robot` (NONE: waiting), by task and time.
-
-        A put-away or return that still waits when its box is reserved for an order is called off then.
-        """
-        steps = [self.table(f"task_{step}") for step in ("created", "assigned", "returned", "done")]
+        """In whose hands each task was: `task`, `start`, `end`, `robot` (NONE: waiting), by task and time."""
+        names = ("created", "assigned", "returned", "done", "cancelled")
+        steps = [self.table(f"task_{step}") for step in names]
         unsorted = {
             name: np.concatenate([step[name] for step in steps]) for name in ("task", "seq", "time_ms")
         }
         order = np.lexsort((unsorted["seq"], unsorted["task"]))
-        task, seq, start = (values[order] for values in unsorted.values())
-        step_of = np.repeat(np.arange(4), [step["seq"].size for step in steps])
+        task, start = unsorted["task"][order], unsorted["time_ms"][order]
+        step_of = np.repeat(np.arange(len(names)), [step["seq"].size for step in steps])
         holder = np.full(task.size, NONE)
         holder[step_of == 1] = steps[1]["robot"]
-        robot, going = holder[order], (step_of != 3)[order]
+        robot, going = holder[order], (step_of < names.index("done"))[order]
         end = _until_next(task, start, self.end_ms)
-        waits = np.flatnonzero(is_last(task) & going & (robot == NONE))
-        end[waits] = self._called_off(task[waits], seq[waits])
         return {"task": task[going], "start": start[going], "end": end[going], "robot": robot[going]}
-
-    def _called_off(self, task: Ints, seq: Ints) -> Ints:
-        """When the box of each put-away or return was reserved after a fact; the end of the run if never."""
-        created, reserved = self.table("task_created"), self.table("box_reserved")
-        kind, box = (look_up(created["task"], created[name], task) for name in ("task_class", "box"))
-        scale = _above(reserved["seq"], seq)
-        key = reserved["box"] * scale + reserved["seq"]
-        order = np.argsort(key)
-        at = np.searchsorted(key[order], box * scale + seq)
-        found = np.append(reserved["box"][order], NONE)[at] == box
-        found &= (kind == PUT_AWAY) | (kind == LOOSE_RETURN)
-        times: Ints = np.where(found, np.append(reserved["time_ms"][order], self.end_ms)[at], self.end_ms)
-        return times
 
     @cached_property
     def tasks(self) -> Table:

@@ -10,14 +10,40 @@ Left out so far: errors of reading and placing, counts, returns, the collection 
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
-from simpy import Environment, Event, Timeout
+from simpy import Event, Timeout
 
 from sim.allocation import POLICIES, BoxView, Policy, SlotView
 from sim.facts import (
-    ALLOCATION_FAILED, ALLOCATION_RELEASED, BOX_CREATED, BOX_DUG, BOX_EMPTIED, BOX_EXPIRED, BOX_MOVED,
-    BOX_RECEIVED, BOX_RESERVED, BOX_STATE, COUNT, ISSUE, LINE_SHORT, LOOSE_RETURN, LOT_CREATED, METERS_ISSUED,
-    METERS_PICKED, NONE, ORDER_HANDED_OVER, ORDER_LINE, ORDER_RELEASED, PUT_AWAY, SLOT_ALLOCATED,
-    SLOT_BLOCKED, STAGING_OVERFLOW, TASK_CREATED, TASK_DONE, TRUCK_ARRIVED, TRUCK_UNLOADED,
+    ALLOCATION_FAILED,
+    ALLOCATION_RELEASED,
+    BOX_CREATED,
+    BOX_DUG,
+    BOX_EMPTIED,
+    BOX_EXPIRED,
+    BOX_MOVED,
+    BOX_RECEIVED,
+    BOX_RESERVED,
+    BOX_STATE,
+    COUNT,
+    ISSUE,
+    LINE_SHORT,
+    LOOSE_RETURN,
+    LOT_CREATED,
+    METERS_ISSUED,
+    METERS_PICKED,
+    NONE,
+    ORDER_HANDED_OVER,
+    ORDER_LINE,
+    ORDER_RELEASED,
+    PUT_AWAY,
+    SLOT_ALLOCATED,
+    SLOT_BLOCKED,
+    STAGING_OVERFLOW,
+    TASK_CANCELLED,
+    TASK_CREATED,
+    TASK_DONE,
+    TRUCK_ARRIVED,
+    TRUCK_UNLOADED,
 )  # fmt: skip
 from sim.ledger import IN_TRANSIT, ISSUED, OVERDUE, QUALIFIED, RESERVED, Ledger
 from sim.params import JsonFloat, JsonInt, Params, fact
@@ -28,6 +54,7 @@ from sim.robots import Fleet, Robot, Task
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sim.clock import Clock
     from sim.layout import Layout
     from sim.robots import Life
     from sim.stock import Stock
@@ -37,16 +64,29 @@ if TYPE_CHECKING:
 class BoxParams(Params):
     """The turnover box."""
 
-    meters_per_box: JsonInt = fact(15, "single-phase meters in a full box", unit="meters", origin="assumption", ge=1, le=60)
+    meters_per_box: JsonInt = fact(
+        15, "single-phase meters in a full box", unit="meters", origin="assumption", ge=1, le=60
+    )
     height_m: JsonFloat = fact(0.20, "outer height", unit="m", origin="assumption", gt=0, le=5)
 
 
 class StagingParams(Params):
     """Floor places between the trucks, the ports and the pick station."""
 
-    boxes: JsonInt = fact(150, "places for received boxes; more go to the flat store", unit="boxes", origin="assumption", ge=0, le=1_000_000)
-    pick_buffer_boxes: JsonInt = fact(2, "boxes that may stand at the pick station", unit="boxes", origin="assumption", ge=1, le=10_000)
-    loose_rack_boxes: JsonInt = fact(3, "open boxes that may stay beside it", unit="boxes", origin="assumption", ge=0, le=10_000)
+    boxes: JsonInt = fact(
+        150,
+        "places for received boxes; more go to the flat store",
+        unit="boxes",
+        origin="assumption",
+        ge=0,
+        le=1_000_000,
+    )
+    pick_buffer_boxes: JsonInt = fact(
+        2, "boxes that may stand at the pick station", unit="boxes", origin="assumption", ge=1, le=10_000
+    )
+    loose_rack_boxes: JsonInt = fact(
+        3, "open boxes that may stay beside it", unit="boxes", origin="assumption", ge=0, le=10_000
+    )
 
 
 class PolicyParams(Params):
@@ -55,12 +95,28 @@ class PolicyParams(Params):
     allocation: str = fact("closest-open", "which slot takes a box")
     retrieval: str = fact("fefo", "which boxes leave")
     dispatch: str = fact("priority", "which work a free robot takes first")
-    dwell: str = fact("port", "where an idle robot waits")
+    dwell: str = fact("charger", "where an idle robot waits")
     decide_at: Literal["receipt", "pickup"] = fact("receipt", "when the slot of a box is named")
-    allocation_ms: JsonInt = fact(0, "how long one allocation decision takes in the simulated world", unit="ms", ge=0, le=3_600_000)
-    tolerance_days: JsonInt = fact(3, "boxes due within so many days of the first count as equally due", unit="days", origin="assumption", ge=0, le=3650)
+    allocation_ms: JsonInt = fact(
+        0, "how long one allocation decision takes in the simulated world", unit="ms", ge=0, le=3_600_000
+    )
+    tolerance_days: JsonInt = fact(
+        3,
+        "boxes due within so many days of the first count as equally due",
+        unit="days",
+        origin="assumption",
+        ge=0,
+        le=3650,
+    )
     zones: JsonInt = fact(3, "zones of class-based allocation", ge=2, le=3)
-    ageing_min: JsonFloat = fact(30.0, "waiting time that lifts a task by one priority class", unit="min", origin="assumption", gt=0, le=1_000_000)
+    ageing_min: JsonFloat = fact(
+        30.0,
+        "waiting time that lifts a task by one priority class",
+        unit="min",
+        origin="assumption",
+        gt=0,
+        le=1_000_000,
+    )
 
 
 class Line:
@@ -95,7 +151,7 @@ class Warehouse:
 
     def __init__(
         self,
-        env: Environment,
+        env: "Clock",
         layout: "Layout",
         stock: "Stock",
         ledger: Ledger,
@@ -142,6 +198,8 @@ class Warehouse:
         self._staging_used = 0
         self._unplaced: deque[int] = deque()
         self._port_of: dict[int, int] = {}
+        self._dug: set[int] = set()
+        self._kept_for_digs = 0
         self._on_in_place: set[int] = set()
         self._task_of: dict[int, Task] = {}
         self._short: dict[int, deque[tuple[Order, Line]]] = {}
@@ -171,9 +229,7 @@ class Warehouse:
         box = self.stock.new_box(place, mask)
         if self.ledger.new_box(sku, lot, verified_day, mask, place) != box:
             raise RuntimeError("truth and records number boxes differently")
-        self.record(
-            (self.env._now, BOX_CREATED, box, sku, lot, verified_day, mask.bit_count(), place, truck)
-        )
+        self.record((self.env._now, BOX_CREATED, box, sku, lot, verified_day, mask.bit_count(), place, truck))
         return box
 
     def place_at_start(self, box: int, slot: int, column: int, tier: int, received_ms: int) -> None:
@@ -386,7 +442,9 @@ class Warehouse:
 
     # -- orders -----------------------------------------------------------------------------------
 
-    def release_order(self, station: int, due: int, lines: "Sequence[tuple[int, int]]", *, exogenous: bool) -> Order:
+    def release_order(
+        self, station: int, due: int, lines: "Sequence[tuple[int, int]]", *, exogenous: bool
+    ) -> Order:
         """Release an order of lines (SKU, meters) and reserve boxes for it."""
         now = self.env._now
         order = Order(self._next_order, station, now, due, [Line(sku, meters) for sku, meters in lines])
@@ -443,9 +501,7 @@ class Warehouse:
         ledger.set_state(box, RESERVED)
         ledger.order[box] = order.number
         ledger.on_hand[line.sku] -= self._full
-        self.record(
-            (self.env._now, BOX_RESERVED, box, order.number, order.lines.index(line), self._full)
-        )
+        self.record((self.env._now, BOX_RESERVED, box, order.number, order.lines.index(line), self._full))
         if ledger.column[box] != NONE:
             task = self._new_task(ISSUE, box, ledger.place[box], self.layout.outbound, order.number)
             self.fleet.post(task)
@@ -454,11 +510,12 @@ class Warehouse:
             self.people.post_check(Piece(box, order.number, ledger.mask[box], loose=False))
 
     def _withdraw(self, box: int) -> None:
-        """Call off the put-away of a box that is wanted from staging."""
+        """Call off the put-away or return of a box that is wanted where it stands."""
         task = self._task_of.pop(box, None)
-        if task is None or task.kind != PUT_AWAY:
+        if task is None:
             return
         task.cancelled = True
+        self.record((self.env._now, TASK_CANCELLED, task.number))
         if task.target != NONE:
             self.ledger.release_place(task.target, task.column, self.ledger.lot[box])
             self.record((self.env._now, ALLOCATION_RELEASED, box, task.target, task.column))
@@ -496,23 +553,16 @@ class Warehouse:
         if len(picks) > 1:
             return
         task = self._task_of.get(box)
+        if box in self._dug:
+            return
         if ledger.column[box] != NONE:
             if task is None:
                 self._fetch_open(box)
         elif task is None:
             self.people.post_pick(box)
-        elif not task.assigned:
-            self._call_back(box, task)
-
-    def _call_back(self, box: int, task: Task) -> None:
-        """An open or staged box that waits for its put-away is wanted: the put-away is called off."""
-        task.cancelled = True
-        del self._task_of[box]
-        if task.target != NONE:
-            self.ledger.release_place(task.target, task.column, self.ledger.lot[box])
-            self.record((self.env._now, ALLOCATION_RELEASED, box, task.target, task.column))
-            self._place_freed()
-        self.people.post_pick(box)
+        elif not task.assigned and task.kind != ISSUE:
+            self._withdraw(box)
+            self.people.post_pick(box)
 
     def _fetch_open(self, box: int) -> None:
         order, _ = self._picks[box][0]
@@ -671,7 +721,18 @@ class Warehouse:
             self.stock.take(box, robot.own)
             self.ledger.taken(box, robot.own)
             self.record(
-                (self.env._now, BOX_MOVED, box, place, robot.own, NONE, NONE, robot.number, task.number, robot.own)
+                (
+                    self.env._now,
+                    BOX_MOVED,
+                    box,
+                    place,
+                    robot.own,
+                    NONE,
+                    NONE,
+                    robot.number,
+                    task.number,
+                    robot.own,
+                )
             )
             if self._unplaced or self._at_pickup:
                 self._place_freed()
@@ -691,14 +752,18 @@ class Warehouse:
         self.record((now, BOX_MOVED, box, robot.own, slot, column, tier, robot.number, task.number, slot))
         self.record((now, TASK_DONE, task.number, robot.number))
         del self._task_of[box]
+        self._offer(box)
+
+    def _offer(self, box: int) -> None:
+        """A box stands in its slot: an open one is fetched if it is wanted, others are there for orders."""
+        ledger = self.ledger
         if box in self._open_left:
             if box in self._picks:
                 self._fetch_open(box)
         elif ledger.state[box] == QUALIFIED:
             ledger.add_ready(box)
-            sku = ledger.sku[box]
-            if sku in self._short:
-                self._serve_short(sku)
+            if ledger.sku[box] in self._short:
+                self._serve_short(ledger.sku[box])
 
     def out_place(self, port: int) -> Event | None:
         """None when the port can take a box, else the event of a place becoming free."""
@@ -745,22 +810,24 @@ class Warehouse:
         top = self.stock.top(self.stock.place[box], self.stock.column[box])
         return NONE if top == box else top
 
-    def dig_target(self, box: int, robot: Robot, on_board: bool) -> tuple[int, int] | None:
-        """Where a blocker goes: another stack of the slot, on board (NONE, NONE), the nearest open slot; or None.
+    def dig_target(self, box: int, on_board: bool) -> tuple[int, int] | None:
+        """Where a blocker goes: another stack of the slot, (NONE, NONE) on board, the nearest open slot.
 
-        The place is reserved at once, since others may be given it while the robot digs.
+        None when nothing is left. The place is reserved at once, before others are given it.
         """
         ledger = self.ledger
         slot, lot = ledger.place[box], ledger.lot[box]
         for column, room in enumerate(ledger.column_room[slot]):
             if room > 0 and column != ledger.column[box]:
                 ledger.reserve_column(slot, column, lot)
+                self._kept_for_digs += 1
                 return slot, column
         if on_board:
             return NONE, NONE
         other = self._nearest_open(slot)
         if other == NONE:
             return None
+        self._kept_for_digs += 1
         return other, ledger.reserve_place(other, lot)
 
     def _nearest_open(self, slot: int) -> int:
@@ -780,12 +847,16 @@ class Warehouse:
         slot, column, lot = ledger.place[box], ledger.column[box], ledger.lot[box]
         if box in ledger.ready:
             ledger.ready.remove(box)
+        self._dug.add(box)
         self.stock.take(box, robot.own)
         ledger.taken(box, robot.own)
         if target[0] == NONE:
             ledger.reserve_column(slot, column, lot)
+            self._kept_for_digs += 1
         now = self.env._now
-        self.record((now, BOX_DUG, box, slot, slot if target[0] == NONE else target[0], robot.number, task.number))
+        self.record(
+            (now, BOX_DUG, box, slot, slot if target[0] == NONE else target[0], robot.number, task.number)
+        )
         self.record((now, BOX_MOVED, box, slot, robot.own, NONE, NONE, robot.number, task.number, robot.own))
 
     def dig_in(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None:
@@ -796,10 +867,12 @@ class Warehouse:
         ledger.stored(box, slot, column, tier)
         now = self.env._now
         self.record((now, BOX_MOVED, box, robot.own, slot, column, tier, robot.number, task.number, slot))
+        self._dug.remove(box)
+        self._kept_for_digs -= 1
         if box in self._task_of:
             self._task_of[box].source = slot
-        elif ledger.state[box] == QUALIFIED and ledger.order[box] == NONE and box not in self._open_left:
-            ledger.add_ready(box)
+        else:
+            self._offer(box)
 
     # -- the calendar and the keeper ----------------------------------------------------------------
 
@@ -838,10 +911,20 @@ class Warehouse:
         self.ledger.check()
         wrong = self.ledger.differences(self.stock)
         if wrong:
-            raise RuntimeError(f"without errors switched on, boxes {wrong[:5]} are not where they are recorded")
+            raise RuntimeError(
+                f"without errors switched on, boxes {wrong[:5]} are not where they are recorded"
+            )
         staged = sum(1 for place in self.stock.place if place == self.layout.staging)
         if staged != self._staging_used:
             raise RuntimeError(f"{staged} boxes stand in staging, {self._staging_used} are counted")
+        inward = (task for task in self._task_of.values() if task.kind in (PUT_AWAY, LOOSE_RETURN))
+        kept = self._kept_for_digs + sum(1 for task in inward if task.target != NONE)
+        taken = sum(1 for column in self.ledger.column if column != NONE)
+        open_places = self.ledger.index.open_places
+        if taken + kept + open_places != self.layout.boxes:
+            raise RuntimeError(
+                f"{self.layout.boxes} places are not {taken} taken + {kept} reserved + {open_places} open"
+            )
         for box, left in self._open_left.items():
             promised = sum(meters for _, meters in self._picks.get(box, ()))
             if self.stock.mask[box].bit_count() != left + promised:

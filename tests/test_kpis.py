@@ -11,12 +11,24 @@ from hypothesis import strategies as st
 
 from sim import facts as f
 from sim.calendar import CalendarParams, WorkCalendar
-from sim.kpis import KPIS, SERIES, RunFacts, buffers, compute, limits, slot_fill, slot_visits
+from sim.kpis import (
+    KPIS,
+    SERIES,
+    RunFacts,
+    _sum_before_and_below,
+    buffers,
+    compute,
+    limits,
+    slot_fill,
+    slot_visits,
+)
 from sim.layout import Layout, LayoutParams
 from sim.orders import DemandParams
 from sim.people import PeopleParams
 from sim.robots import RobotParams
-from sim.tables import ORDER_CAUSES, ROBOT_CAUSES, TASK_CAUSES, Steps, joined, steps
+from sim.scenario import Scenario
+from sim.simulation import run as simulate
+from sim.tables import ORDER_CAUSES, ROBOT_CAUSES, TASK_CAUSES, Steps, bits, is_last, joined, steps
 from sim.trace import Trace
 from sim.warehouse import PolicyParams
 
@@ -478,9 +490,9 @@ def test_a_task_waits_for_robots_that_cannot_work():
 
 
 def test_a_put_away_called_off_waits_no_more():
-    """A put-away ends undone when its box is reserved for an order before a robot takes it."""
+    """A put-away ends undone when it is called off before a robot takes it."""
     story = Story().truck(0, 0).receive(1_000, 0).task(1_000, 5, f.PUT_AWAY, 0, IN, 2)
-    run = reserve(story, 4_000, 0).run(10_000)
+    run = reserve(story, 4_000, 0).tell(4_000, "task_cancelled", 5).run(10_000)
     assert SERIES["waiting_tasks"](run).mean(0, 10_000) == 0.3
     assert KPIS["task_time_by_cause_s"].function(run) == {"value": None, "n": 0, "by_class": {}}
 
@@ -625,10 +637,11 @@ def test_fifo_ignores_what_is_not_received():
 
 def test_limits_names_what_orders_wait_for():
     """The sentence says how busy robots and people are and where orders spend their time."""
-    # Robot: 8 of 40 s; people 9 of 80 s; the order's 20 s are people's work for 7 s.
+    # Robot: 8 of 40 s; people 9 of 80 s. Of the order's 20 s, 3 + 2 + 7 are work; 3 s each are spent waiting
+    # for a robot and for people, 2 s for stock.
     assert limits(order_story().run(40_000)) == (
         "Nothing works near its limit: the robot is busy 20 % of shift time and people 11 %; "
-        "orders spend most of their time in people's hands (35 % of cycle time)."
+        "an order is worked on for 60 % of its time and waits longest for a robot (15 %)."
     )
 
 
@@ -638,6 +651,17 @@ def test_limits_names_a_busy_robot():
     assert limits(story.run(200_000)).startswith(
         "The robot limits the store: the robot is busy 94 % of shift time"
     )
+
+
+def test_limits_tells_room_from_put_away():
+    """Boxes in the flat store mean too little room when no slot could be named, else too slow a put-away."""
+    story = Story().tell(2_000, "staging_overflow", 0)
+    assert limits(story.run(9_000)) == (
+        "Put-away limits the store: the robot is busy 0 % of shift time and people 0 %; "
+        "1 box found staging full and went to the flat store."
+    )
+    story.tell(1_000, "allocation_failed", 0, 0)
+    assert limits(story.run(9_000)).startswith("Room in the racks limits the store: ")
 
 
 def test_limits_counts_orders_that_pile_up():
@@ -661,6 +685,28 @@ def test_little_holds_on_every_buffer():
     slots = buffers(order_story().run(40_000))["slots"]
     # Two boxes, in their slots for 4 and 10 s of 40.
     assert slots == (14 / 40, 2 / 40, 7.0)
+
+
+def test_a_real_run_adds_up():
+    """In a run of the model every split sums to its time, meters are kept, and Little's law holds."""
+    scenario = Scenario.model_validate({"time": {"days": 8, "warmup_days": 1}, "robots": {"count": 2}})
+    run = RunFacts.of(simulate(scenario, 3))
+    computed = compute(run)
+    json.dumps(computed, allow_nan=False)
+    assert computed["orders"]["value"] > 20
+    tasks, orders = run.tasks, run.finished_orders
+    assert np.array_equal(run.task_causes.sum(axis=1), tasks["end"] - tasks["start"])
+    assert np.array_equal(run.order_causes.sum(axis=1), orders["end"] - orders["start"])
+    assert (run.order_causes >= 0).all()
+    assert sum(computed["time_by_cause_s"]["parts"].values()) == pytest.approx(run.shift_ms / 1000)
+    for name, buffer in buffers(run).items():
+        assert buffer.mean_number == pytest.approx(buffer.arrivals_per_s * buffer.mean_stay_s), name
+    # Meters that entered = meters on trucks and in the store + meters picked or issued, over the whole run.
+    stays = run.stays
+    here = is_last(stays["box"]) & ~np.isin(stays["place"], [run.layout.handed_over, run.layout.outside])
+    whole = stays["meters"][is_last(stays["box"]) & (stays["place"] == run.layout.handed_over)].sum()
+    picked = bits(run.table("meters_picked")["mask"]).sum()
+    assert run.boxes["meters"].sum() == stays["meters"][here].sum() + whole + picked
 
 
 @st.composite
@@ -712,6 +758,17 @@ def test_robot_time_agrees_with_the_plain_sum(story, a, b):
         ):
             plain[cause] += max(0, min(e, b) - max(s, a)) if r == robot else 0
         assert run.robot_ms(np.array([robot]), np.array([a]), np.array([b]))[0].tolist() == plain
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(-3, 9), st.integers(-1, 1)), max_size=40))
+def test_sums_before_and_below(rows):
+    """The wavelet sum is what adding up row by row gives."""
+    times, keys, weight = (np.array([row[k] for row in rows], np.int64) for k in range(3))
+    plain = [
+        sum(w for s, k, w in rows if (s, w == 0) <= (t, v == 0) and s <= t and k < key) for t, key, v in rows
+    ]
+    found = _sum_before_and_below(times, keys, weight)
+    assert found[weight == 0].tolist() == np.array(plain, np.int64)[weight == 0].tolist()
 
 
 intervals = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40), st.integers(0, 40)), max_size=20)

@@ -118,7 +118,7 @@ def test_synthetic_trace_second_implementation(policy: str) -> None:
 
 REAL_TOTALS_S = {
     "closest-open": 30653.0,
-    "random": 36629.0,
+    "random": 36628.2,  # with seed 0; changes with the streams, and so with the model version
     "farthest-open": 43115.1,
     "first-free": 30774.5,
     "class-based": 30851.1,

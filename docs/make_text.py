@@ -1,0 +1,509 @@
+"""Writes the parts of the documentation that the program knows better: outputs of commands, and tables.
+
+A fence ```console holds commands after "$ " and what they print; each document's commands run one after
+another in a folder of their own, beside the repository's `scenarios` and `tests`, and beside the files that
+```toml fences name in their first line (`# peak.toml`). A line "..." stands for lines left out. Between
+`<!-- begin NAME -->` and `<!-- end NAME -->` stands what the function NAME of `TABLES` gives. The tests hold
+both to the program; `python docs/make_text.py` writes both anew.
+"""
+
+import argparse
+import ast
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+DOCUMENTS: Final = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# --- commands ----------------------------------------------------------------------------------------------
+
+STAND_INS: Final = {"make run": "meterhouse run luoyang --out results/luoyang"}
+"""Commands that are run as another one: what the Makefile makes of them."""
+
+NOT_RUN: Final = {
+    "make test": "would run itself",
+    "make pictures": "writes into the repository",
+    "python docs/make_text.py": "writes into the repository",
+    "meterhouse validate": "takes a minute or two",
+    "meterhouse run luoyang_stacks --replications 10": "takes a minute or two",
+}
+"""Commands that stand in the documentation and are not run, with the reason."""
+
+TOOLS: Final = ("meterhouse", "head", "cat", "ls")
+"""Programs that a console fence may call."""
+
+ELISION: Final = "..."
+
+
+class Fence(NamedTuple):
+    """A fenced block: what it holds, its lines, and the number of its first line, from 0."""
+
+    kind: str
+    lines: list[str]
+    first: int
+
+
+class Command(NamedTuple):
+    """A command of a console fence and what the document says that it prints."""
+
+    text: str
+    shown: list[str]
+
+
+def fences(text: str) -> Iterator[Fence]:
+    """The fenced blocks of a document."""
+    kind, lines, first = None, [], 0
+    for number, line in enumerate(text.splitlines()):
+        if line.startswith("```"):
+            if kind is None:
+                kind, lines, first = line[3:].strip(), [], number + 1
+            else:
+                yield Fence(kind, lines, first)
+                kind = None
+        elif kind is not None:
+            lines.append(line)
+
+
+def commands(fence: Fence) -> list[Command]:
+    """The commands of a console fence; lines before the first one are an error."""
+    found: list[Command] = []
+    for line in fence.lines:
+        if line.startswith("$ "):
+            found.append(Command(line[2:].strip(), []))
+        else:
+            found[-1].shown.append(line)
+    return found
+
+
+class Session:
+    """A folder in which the commands of one document run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._code = 0
+        for name in ("scenarios", "tests"):
+            (folder / name).symlink_to(ROOT / name)
+
+    def keep(self, fence: Fence) -> None:
+        """Write the file that a fence names in its first line, if it names one."""
+        match = re.fullmatch(r"# ([\w-]+\.\w+)", fence.lines[0]) if fence.lines else None
+        if match:
+            (self.folder / match[1]).write_text("\n".join(fence.lines[1:]) + "\n", encoding="utf-8")
+
+    def output(self, command: str) -> list[str]:
+        """The lines that a command prints, on both streams, without blanks at their ends."""
+        if command == "echo $?":
+            return [str(self._code)]
+        echo = []
+        if command in STAND_INS:
+            command = STAND_INS[command]
+            echo = [f".venv/bin/{command}"]
+        program, *words = shlex.split(command)
+        if program not in TOOLS:
+            raise ValueError(f"{command}: expected one of {', '.join(TOOLS)}, found {program}")
+        line = [sys.executable, "-m", "sim.cli", *words] if program == "meterhouse" else [program, *words]
+        plain = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS")}
+        done = subprocess.run(  # noqa: S603
+            line, cwd=self.folder, env=plain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._code = done.returncode
+        return [*echo, *(text.rstrip() for text in done.stdout.rstrip().splitlines())]
+
+
+def agree(shown: Sequence[str], printed: Sequence[str]) -> bool:
+    """Whether the lines that a document shows are what was printed; ELISION stands for any lines."""
+    shown = [line.rstrip() for line in shown]
+    while shown and not shown[-1]:
+        shown.pop()
+    if ELISION not in shown:
+        return shown == list(printed)
+    head, tail = shown.index(ELISION), len(shown) - shown.index(ELISION) - 1
+    rest = list(printed[max(head, len(printed) - tail) :])
+    return shown[:head] == list(printed[:head]) and shown[head + 1 :] == rest
+
+
+def _renewed(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
+    """What a document shows now: as many lines before and after its ELISION as before."""
+    if ELISION not in shown:
+        return list(printed)
+    shown = "\n".join(shown).rstrip().split("\n")
+    head, tail = shown.index(ELISION), len(shown) - shown.index(ELISION) - 1
+    return [*printed[:head], ELISION, *printed[len(printed) - tail :]]
+
+
+def with_outputs(text: str) -> str:
+    """A document with the outputs of its commands written anew."""
+    lines = text.splitlines()
+    changes: list[tuple[Fence, list[str]]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        session = Session(Path(folder))
+        for fence in fences(text):
+            session.keep(fence)
+            if fence.kind == "console":
+                new = []
+                for command in commands(fence):
+                    shown = command.shown
+                    if command.text not in NOT_RUN:
+                        shown = _renewed(shown, session.output(command.text))
+                        print(f"    $ {command.text}", flush=True)
+                    new += [f"$ {command.text}", *shown]
+                changes.append((fence, new))
+    for fence, new in reversed(changes):
+        lines[fence.first : fence.first + len(fence.lines)] = new
+    return "\n".join(lines) + "\n"
+
+
+# --- tables ------------------------------------------------------------------------------------------------
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def parameters() -> str:
+    """Every scenario value, section by section, from the models that check it."""
+    from sim.scenario import scenario_schema
+    from sim.words import inlined
+
+    tree = inlined(scenario_schema())["properties"]
+    top = {name: node for name, node in tree.items() if node.get("type") != "object" and name != "skus"}
+    parts = [f"## At the top of the file\n\n{_parameter_table(top)}"]
+    for name, node in tree.items():
+        if name not in top:
+            parts += _section(name, node)
+    return "\n\n".join(parts)
+
+
+def _section(path: str, node: Mapping[str, Any]) -> Iterator[str]:
+    """A table of a section's values, and one for each table or list of tables inside it."""
+    is_list = node.get("type") == "array"
+    inner = node["items"] if is_list else node
+    heading, bracket = "##" if "." not in path else "###", (f"[[{path}]]" if is_list else f"[{path}]")
+    about = inner.get("description", "") if is_list or "." in path else _sentence_of(path)
+    yield f"{heading} `{bracket}`\n\n{about}\n\n{_parameter_table(inner['properties'])}"
+    for name, child in inner["properties"].items():
+        if "properties" in child or "properties" in child.get("items", {}):
+            yield from _section(f"{path}.{name}", child)
+
+
+def _sentence_of(section: str) -> str:
+    """The docstring of a section's model; the description of its field may say something else."""
+    from sim.scenario import Scenario
+
+    model: Any = Scenario.model_fields[section].annotation
+    return " ".join((model.__doc__ or "").split())
+
+
+def _parameter_table(nodes: Mapping[str, Mapping[str, Any]]) -> str:
+    from sim.words import describe
+
+    rows = []
+    for name, node in nodes.items():
+        default = _default(node.get("default"), node)
+        limits = describe(node).replace("'", "`")
+        row = [_code(name), default, node.get("unit", ""), limits, node.get("origin", ""), node.get("description", "")]
+        rows.append(row)
+    return _table(["key", "default", "unit", "may be", "origin", "what it is"], rows)
+
+
+def _default(value: Any, node: Mapping[str, Any]) -> str:
+    if value is None:
+        return "not given" if "default" in node else _first_default(node)
+    text = json.dumps(value, ensure_ascii=False)
+    return _code(text) if len(text) <= 40 else "see below" if "properties" in node else f"{len(value)} entries"
+
+
+def _first_default(node: Mapping[str, Any]) -> str:
+    """Lists have their default made anew, so that the schema does not hold it."""
+    return "a list" if node.get("type") == "array" else "needed"
+
+
+def kpis() -> str:
+    """Every KPI under its heading, as `sim.kpis` lists them."""
+    from sim.kpis import GROUPS, KPIS
+
+    parts = []
+    for heading, names in GROUPS.items():
+        rows = [[_code(name), KPIS[name].unit, KPIS[name].better, KPIS[name].sentence] for name in names]
+        parts.append(f"## {heading}\n\n{_table(['name', 'unit', 'better', 'what it is'], rows)}")
+    return "\n\n".join(parts)
+
+
+def facts() -> str:
+    """Every kind of fact with its number, as `sim.facts` lists them."""
+    from sim.facts import KINDS
+
+    rows = [[str(k.number), _code(k.name), _code(" ".join(k.fields)), k.sentence] for k in KINDS.values()]
+    return _table(["kind", "name", "fields", "what it says"], rows)
+
+
+def codes() -> str:
+    """What the small numbers in facts stand for."""
+    from sim.assets import STATES
+    from sim.facts import ACTIVITIES, TASK_CLASSES, WORK
+
+    fields = {
+        "`class` of a task": TASK_CLASSES, "`activity` of a stretch": ACTIVITIES,
+        "`work` of a person": WORK, "`state` of a box": STATES,
+    }  # fmt: skip
+    rows = [[field, ", ".join(f"{i} {_code(n)}" for i, n in enumerate(names))] for field, names in fields.items()]
+    return _table(["field", "numbers"], rows)
+
+
+def modules() -> str:
+    """The modules of `sim` by level, from the import contract; each imports from levels below its own only."""
+    rows, level = [], len(layers())
+    for names in layers():
+        for name in sorted(names):
+            rows.append([str(level), _code(name), _about(ROOT / "sim" / f"{name}.py")])
+        level -= 1
+    return _table(["level", "module", "what it is"], rows)
+
+
+def layers() -> list[list[str]]:
+    """The levels of the import contract, top first: the modules of each that exist."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    found = next(c["layers"] for c in contracts if c["type"] == "layers")
+    levels = [[name.strip(" ()") for name in re.split("[|:]", level)] for level in found]
+    return [[name for name in level if (ROOT / "sim" / f"{name}.py").is_file()] for level in levels]
+
+
+def _about(path: Path) -> str:
+    """The first sentence of a module's docstring."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return " ".join(re.split(r"(?<=[.!?])\s|\n\n", text, maxsplit=1)[0].split())
+
+
+def _choices(what: str, head: str) -> Callable[[], str]:
+    def table() -> str:
+        from sim.cli import LISTS
+
+        rows = [[_code(row["name"]), row["sentence"]] for row in LISTS[what][1]()]
+        return _table([head, "what it is"], rows)
+
+    return table
+
+
+def story() -> str:
+    """One box of `tiny` that came on a truck and left whole: every fact that names it, its tasks or its lot."""
+    from sim import load, run
+    from sim.facts import BY_NUMBER, NONE
+
+    result = run(load("tiny"))
+    trace, places = result.trace, result.layout.names
+    created = trace.table("box_created")
+    by_truck = set(created["box"][created["truck"] != NONE].tolist())
+    emptied = set(trace.table("meters_picked")["box"].tolist())
+    issued = [box for box in trace.table("meters_issued")["box"].tolist() if box in by_truck - emptied]
+    stored = set(trace.table("slot_allocated")["box"].tolist())
+    fetched = trace.table("task_created")
+    issues = set(fetched["box"][fetched["class"] == 0].tolist())
+    box = next(b for b in issued if b in stored & issues)
+    tasks = set(fetched["task"][fetched["box"] == box].tolist())
+    row = created["box"].tolist().index(box)
+    lot, truck = int(created["lot"][row]), int(created["truck"][row])
+    orders = {o for o in fetched["order"][fetched["box"] == box].tolist() if o != NONE}
+    rows = []
+    for time_ms, kind, *values in trace.rows():
+        fields = dict(zip(BY_NUMBER[kind].fields, values, strict=True))
+        name = BY_NUMBER[kind].name
+        ours = fields.get("box") == box or (fields.get("task") in tasks and "box" not in fields)
+        ours |= name == "lot_created" and fields["lot"] == lot
+        ours |= name.startswith("truck") and fields.get("truck") == truck
+        ours |= name in ("order_released", "order_line", "order_handed_over") and fields["order"] in orders
+        if ours:
+            rows.append([_clock(time_ms), _code(name), _said(fields, places, result.layout.slots)])
+    return _table(["time", "fact", "says"], rows)
+
+
+def _clock(time_ms: int) -> str:
+    day, rest = divmod(time_ms, 86_400_000)
+    hours, rest = divmod(rest, 3_600_000)
+    return f"day {day}, {hours:02d}:{rest // 60_000:02d}:{rest % 60_000 / 1000:06.3f}"
+
+
+def _said(fields: Mapping[str, int], places: Sequence[str], slots: int) -> str:
+    """The fields of a fact in words, those that do not apply left out."""
+    from datetime import date
+
+    from sim.facts import ACTIVITIES, TASK_CLASSES, WORK
+
+    words = []
+    for name, value in fields.items():
+        if value == -1:
+            continue
+        shown = str(value)
+        if name in ("from_place", "to_place", "place", "recorded", "port", "slot"):
+            shown = places[value]
+        elif name == "task_class" or name == "class":
+            shown = TASK_CLASSES[value]
+        elif name == "activity":
+            shown = ACTIVITIES[value]
+        elif name == "work":
+            shown = WORK[value]
+        elif name in ("arrive", "end", "due") and value > 10**6:
+            shown = _clock(value)
+        elif name == "verified_day":
+            shown = date.fromordinal(value).isoformat()
+        elif name == "mask":
+            shown = f"{value:b}"
+        words.append(f"{name} {shown}")
+    return ", ".join(words)
+
+
+def origins() -> str:
+    """How many values of the reference scenario are sourced, standard, derived, assumed or settings."""
+    from collections import Counter
+
+    from sim.scenario import field_facts, leaves, load
+
+    counts = Counter(field_facts(path).get("origin", "setting") for path, _ in leaves(load("luoyang").scenario))
+    words = {
+        "sourced": "read in public material",
+        "standard": "follows a named standard",
+        "derived": "worked out from published figures",
+        "assumption": "a judgement; change it when you know better",
+        "setting": "a choice or a switch that claims nothing",
+    }
+    return _table(["origin", "values", "means"], [[name, str(counts[name]), words[name]] for name in words])
+
+
+# --- tables that take long ---------------------------------------------------------------------------------
+
+THEORY: Final = {
+    "rack A, no acceleration, single command": ("single command on rack A, s", "exact sum over 258 slots"),
+    "rack A, 0.5 and 0.3 m/s2, dual command": (
+        "dual command on rack A with acceleration, s", "exact sum over all pairs of slots"
+    ),
+    "ACR, 13 x 5, single command": ("single command of the default robot, s", "exact sum over 65 slots"),
+    "ACR, 13 x 5, dual command": ("dual command of the default robot, s", "exact sum over all pairs of slots"),
+    "rack of shape 1, dual command, limit": (
+        "dual command on a continuous square rack", "Bozer and White 1984: 9/5"
+    ),
+    "one robot, utilisation 0.9, mean wait": ("mean wait at utilisation 0.9, s", "Pollaczek and Khinchine"),
+    "two robots, utilisation 0.8, mean wait": ("mean wait for two robots, s", "Erlang C: M/M/2"),
+    "258 slots, load 200, exponential stays, slots 151 to 200": (
+        "slots 151 to 200 in use under `closest-open`", "Erlang's law of ordered hunting"
+    ),
+    "Little, boxes in slots": ("boxes in slots, two weeks of `luoyang`", "Little's law: rate x stay"),
+    "Little, open orders": ("open orders, two weeks of `luoyang`", "Little's law: rate x stay"),
+}  # fmt: skip
+"""The checks that the README shows, with what is compared and with what."""
+
+
+def theory() -> str:
+    """Some of the checks of `meterhouse validate`, and how many there are."""
+    from sim.validation import run_checks
+
+    checks = {check.name: check for check in run_checks()}
+    if missing := [name for name in THEORY if name not in checks]:
+        raise SystemExit(f"make_text: expected checks of `meterhouse validate`, found no {'; no '.join(missing)}")
+    rows = [theory_row(name, checks[name]) for name in THEORY]
+    failed = sum(not check.ok for check in checks.values())
+    verdict = f"{failed} of {len(checks)} comparisons fail." if failed else f"All {len(checks)} comparisons hold."
+    return f"{_table(['what', 'theory', 'expected', 'found', 'from', 'to'], rows)}\n\n{verdict}"
+
+
+def theory_row(name: str, check: Any) -> list[str]:
+    """The row of a check in the README."""
+    return [*THEORY[name], *(f"{value:.6g}" for value in (check.expected, check.found, check.low, check.high))]
+
+
+def real_trace() -> str:
+    """The real trace under every allocation rule; what stood there when the trace is not at hand."""
+    from sim import load
+    from sim.allocation import POLICIES
+    from sim.replay import replay
+
+    trace = Path(os.environ.get("METERHOUSE_SHARED", ROOT.parent / "shared"), "data", "wepa258.csv.gz")
+    if not trace.is_file():
+        raise FileNotFoundError(trace)
+    scores = [replay(trace, load("rack_a"), policy) for policy in POLICIES]
+    rows = [
+        [_code(s["policy"]), f"{s['moves']:,}", f"{s['total_s']:,.1f}", f"{s['per_move_s']:.4f}"]
+        for s in sorted(scores, key=lambda score: score["total_s"])
+    ]
+    return _table(["rule", "moves", "one-way times, s", "a move, s"], rows)
+
+
+TABLES: Final[dict[str, Callable[[], str]]] = {
+    "parameters": parameters,
+    "kpis": kpis,
+    "facts": facts,
+    "codes": codes,
+    "modules": modules,
+    "policies": _choices("policies", "`policy.allocation`"),
+    "retrieval": _choices("retrieval", "`policy.retrieval`"),
+    "dispatch": _choices("dispatch", "`policy.dispatch`"),
+    "dwell": _choices("dwell", "`policy.dwell`"),
+    "orders": _choices("orders", "`demand.kind`"),
+    "profiles": _choices("profiles", "`layout.profile`"),
+    "scenarios": _choices("scenarios", "scenario"),
+    "checks": _choices("checks", "check"),
+    "story": story,
+    "origins": origins,
+    "theory": theory,
+    "real-trace": real_trace,
+}
+"""Every table that the program writes, by the name in its marks."""
+
+SLOW: Final = ("theory",)
+"""Tables that take minutes."""
+
+_MARKED: Final = re.compile(r"(<!-- begin ([\w-]+) -->\n)(.*?)(<!-- end \2 -->)", re.DOTALL)
+
+
+def tables_in(text: str) -> dict[str, str]:
+    """The tables of a document by name, as they stand there."""
+    return {match[2]: match[3].strip("\n") for match in _MARKED.finditer(text)}
+
+
+def with_tables(text: str, names: Iterable[str]) -> str:
+    """A document with those of its tables that `names` holds written anew."""
+    chosen = set(names)
+
+    def new(match: re.Match[str]) -> str:
+        name = match[2]
+        if name not in chosen:
+            return match[0]
+        print(f"    table {name}", flush=True)
+        try:
+            table = TABLES[name]()
+        except FileNotFoundError as error:
+            print(f"    kept as it is, for want of {error}", flush=True)
+            return match[0]
+        return f"{match[1]}\n{table}\n\n{match[4]}"
+
+    return _MARKED.sub(new, text)
+
+
+def refresh(*, slow: bool = False) -> None:
+    """Write all commands' outputs and tables of all documents anew, slow tables only when asked."""
+    names = [name for name in TABLES if slow or name not in SLOW]
+    for path in DOCUMENTS:
+        print(path.relative_to(ROOT), flush=True)
+        before = path.read_text(encoding="utf-8")
+        after = with_outputs(with_tables(before, names))
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--slow", action="store_true", help="also the tables that take minutes")
+    refresh(slow=parser.parse_args().slow)

@@ -1,0 +1,155 @@
+"""Small stores at work, for tests: the parts of a run wired together by hand, without a scenario file.
+
+Everything is always open, one person takes no time for anything, nothing is random, and the facts are a plain
+list, so that a test can place boxes, let trucks and orders come, and read off what happened.
+"""
+
+from collections import defaultdict
+from datetime import date
+
+from simpy import Environment
+
+from sim.allocation import SlotIndex
+from sim.calendar import CalendarParams, WorkCalendar
+from sim.facts import BY_NUMBER, KINDS, NONE
+from sim.layout import Layout, LayoutParams
+from sim.ledger import Ledger
+from sim.people import People, PeopleParams
+from sim.robots import Fleet, RobotParams, TourParams
+from sim.stock import Stock
+from sim.streams import Streams
+from sim.travel import Travel
+from sim.warehouse import PolicyParams, StagingParams, Warehouse
+
+START = date(2026, 3, 2)  # a Monday
+TODAY = START.toordinal()
+AT_ONCE = {"unload_s": 0, "receive_s": 0, "pick_setup_s": 0, "pick_meter_s": 0, "check_s": 0}
+ALWAYS = {"shifts": [["00:00", "24:00"]], "weekdays": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
+
+
+def layout_of(*, access="direct", robots=1, meters_per_box=15, **params):
+    """A layout; the reference store when nothing is said, a uniform one when a size is."""
+    if {"rows", "columns", "levels"} & set(params):
+        params.setdefault("profile", "uniform")
+    return Layout(
+        LayoutParams(**params), meters_per_box=meters_per_box, box_height_m=0.2, access=access, robots=robots
+    )
+
+
+class World:
+    """A store at work. `now` runs on with `run`; `facts(kind)` gives the facts of a kind as dicts."""
+
+    def __init__(
+        self, *, robots=None, tour=None, policy=None, people=None, staging=None, calendar=None, skus=1,
+        shares=None, start=True, **layout,
+    ):  # fmt: skip
+        self.rows = []
+        robot = RobotParams(**(robots or {}))
+        policy = PolicyParams(**(policy or {}))
+        self.env = Environment(0)
+        self.layout = layout_of(access=robot.access, robots=robot.count, **layout)
+        self.travel = Travel(self.layout, robot)
+        self.stock = Stock(self.layout, stacked=robot.access == "stack_lifo")
+        self.index = SlotIndex(
+            self.layout, self.travel.one_way_ms(self.layout.inbound).tolist(), shares or [1.0] * skus, policy.zones
+        )
+        self.ledger = Ledger(
+            self.layout, self.index, self.travel.one_way_ms(self.layout.outbound).tolist(), skus
+        )
+        self.fleet = Fleet(
+            self.env, self.layout, self.travel, robot, TourParams(**(tour or {})),
+            dispatch=policy.dispatch, dwell=policy.dwell, ageing_ms=policy.ageing_min * 60_000,
+            record=self.rows.append,
+        )  # fmt: skip
+        self.people = People(
+            self.env, PeopleParams(**{"count": 1, **AT_ONCE, **(people or {})}),
+            WorkCalendar(CalendarParams(**(calendar or ALWAYS)), START), self.rows.append,
+        )  # fmt: skip
+        self.warehouse = Warehouse(
+            self.env, self.layout, self.stock, self.ledger, self.fleet, self.people,
+            policy=policy, staging=StagingParams(**(staging or {})),
+            allocation_stream=Streams(1)["policy.allocation"], max_age_days=180, start_day=TODAY,
+            record=self.rows.append,
+        )  # fmt: skip
+        self._trucks = 0
+        if start:
+            self.start()
+
+    def start(self):
+        """Let robots and people begin."""
+        self.fleet.start()
+        self.people.start()
+        return self
+
+    # -- what a test does ---------------------------------------------------------------------------
+
+    def slot(self, name):
+        return self.layout.place(name)
+
+    def stock_box(self, slot, column=0, tier=None, *, sku=0, age=30, meters=15, lot=None):
+        """Put a box into a slot as if it had always been there; gives its number."""
+        slot = self.slot(slot) if isinstance(slot, str) else slot
+        if tier is None:
+            tier = self.stock.cells[slot][column].index(NONE)
+        house = self.warehouse
+        lot = house.new_lot(sku, TODAY - age, 0) if lot is None else lot
+        box = house.new_box(sku, lot, TODAY - age, (1 << meters) - 1, slot, NONE)
+        house.place_at_start(box, slot, column, tier, -1000)
+        return box
+
+    def truck(self, boxes, *, sku=0, age=30, truck=None):
+        """A truck brings boxes of a SKU now; gives their numbers."""
+        first = len(self.stock.place)
+        self.ledger.on_order[sku] += boxes * self.layout.meters_per_box
+        number = self.warehouse.next_truck() if truck is None else truck
+        self.warehouse.truck_arrives(number, [(sku, 0, [TODAY - age] * boxes)])
+        return list(range(first, first + boxes))
+
+    def order(self, meters, *, sku=0, due=10**12):
+        """An order is released now."""
+        return self.warehouse.release_order(0, due, [(sku, meters)], exogenous=True)
+
+    def at(self, time_ms, act):
+        """Do something at a time; in the order of asking where times are equal."""
+
+        def wait():
+            yield self.env.timeout(time_ms - self.env.now)
+            act()
+
+        self.env.process(wait())
+        return self
+
+    def run(self, seconds=3600.0):
+        """Run on for some time and check every invariant; gives the world."""
+        self.env.run(until=self.env.now + round(seconds * 1000))
+        self.warehouse.check()
+        return self
+
+    # -- what a test reads --------------------------------------------------------------------------
+
+    def facts(self, kind, **where):
+        """The facts of a kind as dicts with `time`, filtered by field values."""
+        return [fact for fact in named(self.rows, kind) if all(fact[k] == v for k, v in where.items())]
+
+    def stretches(self, robot=0):
+        """A robot's stretches as (start, end, activity, from, to, arrive, planned end), names for numbers."""
+        return stretches_of(self.rows, self.layout)[robot]
+
+    def names(self, places):
+        return [self.layout.place_name(place) for place in places]
+
+
+def named(rows, kind):
+    """The facts of a kind as dicts, `time` beside the fields."""
+    spec = KINDS[kind]
+    return [
+        {"time": row[0], **dict(zip(spec.fields, row[2:], strict=True))} for row in rows if row[1] == spec.number
+    ]
+
+
+def kinds_of(rows):
+    """How many facts there are of each kind."""
+    count = defaultdict(int)
+    for row in rows:
+        count[BY_NUMBER[row[1]].name] += 1
+    return dict(count)
