@@ -176,28 +176,30 @@ def _code(text: str) -> str:
 
 def parameters() -> str:
     """Every scenario value, section by section, from the models that check it."""
-    from sim.scenario import scenario_schema
+    from sim.scenario import Scenario, scenario_schema
     from sim.words import inlined
 
     tree = inlined(scenario_schema())["properties"]
-    top = {name: node for name, node in tree.items() if node.get("type") != "object" and name != "skus"}
-    parts = [f"## At the top of the file\n\n{_parameter_table(top)}"]
+    defaults = Scenario().model_dump(mode="json")
+    top = {name: node for name, node in tree.items() if node.get("type") in ("string", "integer")}
+    parts = [f"## At the top of the file\n\n{_parameter_table(top, defaults)}"]
     for name, node in tree.items():
         if name not in top:
-            parts += _section(name, node)
+            parts += _section(name, node, defaults[name])
     return "\n\n".join(parts)
 
 
-def _section(path: str, node: Mapping[str, Any]) -> Iterator[str]:
+def _section(path: str, node: Mapping[str, Any], defaults: Any) -> Iterator[str]:
     """A table of a section's values, and one for each table or list of tables inside it."""
     is_list = node.get("type") == "array"
     inner = node["items"] if is_list else node
+    known = defaults if isinstance(defaults, dict) else {}
     heading, bracket = "##" if "." not in path else "###", (f"[[{path}]]" if is_list else f"[{path}]")
     about = inner.get("description", "") if is_list or "." in path else _sentence_of(path)
-    yield f"{heading} `{bracket}`\n\n{about}\n\n{_parameter_table(inner['properties'])}"
+    yield f"{heading} `{bracket}`\n\n{about}\n\n{_parameter_table(inner['properties'], known)}"
     for name, child in inner["properties"].items():
         if "properties" in child or "properties" in child.get("items", {}):
-            yield from _section(f"{path}.{name}", child)
+            yield from _section(f"{path}.{name}", child, known.get(name))
 
 
 def _sentence_of(section: str) -> str:
@@ -208,28 +210,25 @@ def _sentence_of(section: str) -> str:
     return " ".join((model.__doc__ or "").split())
 
 
-def _parameter_table(nodes: Mapping[str, Mapping[str, Any]]) -> str:
+def _parameter_table(nodes: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any]) -> str:
     from sim.words import describe
 
     rows = []
     for name, node in nodes.items():
-        default = _default(node.get("default"), node)
+        default = _default(defaults.get(name, node.get("default")), needed="default" not in node)
+        about = node.get("description", "")
+        if "properties" in node and not default:
+            about = f"a table of its own, see `{name}` below"
         limits = describe(node).replace("'", "`")
-        row = [_code(name), default, node.get("unit", ""), limits, node.get("origin", ""), node.get("description", "")]
-        rows.append(row)
+        rows.append([_code(name), default, node.get("unit", ""), limits, node.get("origin", ""), about])
     return _table(["key", "default", "unit", "may be", "origin", "what it is"], rows)
 
 
-def _default(value: Any, node: Mapping[str, Any]) -> str:
+def _default(value: Any, *, needed: bool) -> str:
     if value is None:
-        return "not given" if "default" in node else _first_default(node)
+        return "" if not needed else "needed"
     text = json.dumps(value, ensure_ascii=False)
-    return _code(text) if len(text) <= 40 else "see below" if "properties" in node else f"{len(value)} entries"
-
-
-def _first_default(node: Mapping[str, Any]) -> str:
-    """Lists have their default made anew, so that the schema does not hold it."""
-    return "a list" if node.get("type") == "array" else "needed"
+    return _code(text) if len(text) <= 75 else f"{len(value)} entries"
 
 
 def kpis() -> str:
@@ -312,7 +311,7 @@ def story() -> str:
     issued = [box for box in trace.table("meters_issued")["box"].tolist() if box in by_truck - emptied]
     stored = set(trace.table("slot_allocated")["box"].tolist())
     fetched = trace.table("task_created")
-    issues = set(fetched["box"][fetched["class"] == 0].tolist())
+    issues = set(fetched["box"][fetched["task_class"] == 0].tolist())
     box = next(b for b in issued if b in stored & issues)
     tasks = set(fetched["task"][fetched["box"] == box].tolist())
     row = created["box"].tolist().index(box)
@@ -350,7 +349,7 @@ def _said(fields: Mapping[str, int], places: Sequence[str], slots: int) -> str:
         shown = str(value)
         if name in ("from_place", "to_place", "place", "recorded", "port", "slot"):
             shown = places[value]
-        elif name == "task_class" or name == "class":
+        elif name == "task_class":
             shown = TASK_CLASSES[value]
         elif name == "activity":
             shown = ACTIVITIES[value]

@@ -6,6 +6,7 @@ people. So slots are mixed, ages spread and open boxes left over as the policies
 """
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.allocation import POLICIES, BoxView, SlotView
@@ -25,7 +26,10 @@ MOST_DAYS: Final = 3 * 366
 
 
 class OpeningBox(NamedTuple):
-    """A box that is there at time 0: slot (NONE: loose rack), column, tier, and what it holds."""
+    """A box that is there at time 0: slot, column, tier, and what it holds.
+
+    Without a slot (NONE) a full box stands in staging and an open one in the loose rack.
+    """
 
     slot: int
     column: int
@@ -99,8 +103,7 @@ class PseudoHistory:
         """Set the first boxes into the store, lots of each SKU in turn, the oldest one mean dwell old."""
         shares = self._book.shares
         lots = max(1, round(dwell_days / 5)) if math.isfinite(dwell_days) else 12
-        left = [round(share * wanted) for share in shares]
-        left[0] += wanted - sum(left)
+        left = _in_proportion(wanted, shares)
         for k in range(lots):
             for sku, boxes in enumerate(left):
                 part = boxes * (k + 1) // lots - boxes * k // lots
@@ -135,10 +138,7 @@ class PseudoHistory:
 
     def _live_day(self, day: int) -> None:
         ledger = self._ledger
-        for delivery in self._due.pop(day, ()):
-            for sku, boxes in delivery.loads:
-                ledger.on_order[sku] -= boxes * self._full
-                self._arrive(sku, boxes, day)
+        self._deliver(day)
         self._expire(day)
         for order in self._orders_of(self._book, day):
             self._serve(order)
@@ -148,6 +148,14 @@ class PseudoHistory:
                 for sku, boxes in delivery.loads:
                     ledger.on_order[sku] += boxes * self._full
                 self._due.setdefault(delivery.at_ms // DAY_MS, []).append(delivery)
+            self._deliver(day)
+
+    def _deliver(self, day: int) -> None:
+        """The trucks of a day are unloaded at once."""
+        for delivery in self._due.pop(day, ()):
+            for sku, boxes in delivery.loads:
+                self._ledger.on_order[sku] -= boxes * self._full
+                self._arrive(sku, boxes, day)
 
     def _expire(self, day: int) -> None:
         """Boxes too old to be issued leave for re-verification, so that they do not fill the store."""
@@ -208,6 +216,7 @@ class PseudoHistory:
                 for tier, box in enumerate(cells):
                     if box != NONE:
                         boxes.append(self._opening_box(box, slot, column, tier, self._full))
+        boxes += [self._opening_box(box, NONE, NONE, NONE, self._full) for box in self._waiting]
         boxes += [self._opening_box(box, NONE, NONE, NONE, rest) for box, rest in self._open.values() if rest]
         under_way = [delivery for day in sorted(self._due) for delivery in self._due[day]]
         return Opening(boxes, under_way)
@@ -218,3 +227,13 @@ class PseudoHistory:
             slot, column, tier, ledger.sku[box], ledger.lot[box], ledger.verified_day[box], meters,
             ledger.received_ms[box],
         )  # fmt: skip
+
+
+def _in_proportion(total: int, shares: Sequence[float]) -> list[int]:
+    """A whole number cut in proportion to shares that sum to 1, by largest remainders."""
+    exact = [share * total for share in shares]
+    parts = [math.floor(part) for part in exact]
+    by_rest = sorted(range(len(parts)), key=lambda i: (parts[i] - exact[i], i))
+    for i in by_rest[: total - sum(parts)]:
+        parts[i] += 1
+    return parts

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from sim.streams import Streams
 
 
+ORDERS_A_DAY: Final = 1 << 20
+"""Orders are numbered by day; more than this on one day are not drawn."""
+
+
 class SkuParams(Params):
     """One SKU: a kind of meter that stations ask for by name."""
 
@@ -150,7 +154,11 @@ class SupplyParams(Params):
         le=1,
     )
     reorder_boxes: JsonInt = fact(
-        200, "s of (s,Q), shared among SKUs by demand", unit="boxes", ge=0, le=10_000_000
+        200,
+        "s of (s,Q), shared by demand; s and Q then set the stock, not initial.fill",
+        unit="boxes",
+        ge=0,
+        le=10_000_000,
     )
     order_boxes: JsonInt = fact(
         150, "Q of (s,Q), shared among SKUs by demand", unit="boxes", ge=1, le=10_000_000
@@ -286,7 +294,7 @@ class OrderBook:
 
     def order(self, day: int, k: int) -> OrderSpec:
         """The k-th random order of a day."""
-        number = day * 4096 + k
+        number = day * ORDERS_A_DAY + k
         streams = self.streams
         sku = choose(streams["demand.sku"].uniform(number), self.shares)
         station = int(streams["demand.station"].uniform(number) * self.params.stations)
@@ -333,7 +341,7 @@ OrderType = Callable[[OrderBook, int], Iterator[OrderSpec]]
 def poisson_orders(book: OrderBook, day: int) -> Iterator[OrderSpec]:
     """Random orders: a Poisson number a day with season and windows, lognormal sizes, SKUs by share."""
     mean = book.params.orders_per_day * book.factor(day)
-    count = min(poisson(book.streams["demand.count"].uniform(day), mean), 4096)
+    count = min(poisson(book.streams["demand.count"].uniform(day), mean), ORDERS_A_DAY)
     yield from sorted((book.order(day, k) for k in range(count)), key=lambda order: order.at_ms)
 
 

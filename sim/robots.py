@@ -689,16 +689,16 @@ class Fleet:
         if not self._alone:  # the tier is known when nobody else can change it
             yield from self._enter(robot, slot, WORKING, task.number)
         z = self._z[slot] + self.layout.tier_mm * self.floor.landing(slot, task.column)
-        yield from self._go(robot, slot, z, self._unload(robot, task.box), WORKING, task.number)
+        yield from self._put(robot, task.box, slot, z, WORKING, task.number)
 
-    def _unload(self, robot: Robot, box: int) -> int:
-        """Time to set a box down, with its way from the rack on board to the fork."""
+    def _put(self, robot: Robot, box: int, place: int, z: int, activity: int, task: int) -> Life:
+        """Drive to a place and set a box down there, with its way from the rack on board to the fork."""
         handle = self._place
         if self._carry > 1 and robot.fork != box:
             handle += self._transfer if robot.fork == NONE else 2 * self._transfer
+        yield from self._go(robot, place, z, handle, activity, task)
         robot.board.remove(box)
         robot.fork = NONE
-        return handle
 
     def _take_boxes(self, robot: Robot, tasks: list[Task]) -> Life:
         """Take all boxes wanted at a slot, digging where others stand on them."""
@@ -766,7 +766,7 @@ class Fleet:
         if not self._alone:
             yield from self._enter(robot, slot, DIGGING, task.number)
         z = self._z[slot] + self.layout.tier_mm * self.floor.landing(slot, column)
-        yield from self._go(robot, slot, z, self._unload(robot, blocker), DIGGING, task.number)
+        yield from self._put(robot, blocker, slot, z, DIGGING, task.number)
         self.floor.dig_in(blocker, task, robot, target)
 
     def _deliver(self, robot: Robot, task: Task) -> Life:
@@ -776,7 +776,7 @@ class Fleet:
             yield from self._go(robot, port, self._z[port], 0, WORKING, task.number)
         while (free := self.floor.out_place(port)) is not None:
             yield from self._stand(robot, WAIT_PORT, task.number, free)
-        yield from self._go(robot, port, self._z[port], self._unload(robot, task.box), WORKING, task.number)
+        yield from self._put(robot, task.box, port, self._z[port], WORKING, task.number)
         self.floor.delivered(task, robot, port)
 
     # -- moving -----------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ Everything that a run tells (KPIs, report, exports) is made from its facts, its 
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simpy import Timeout
@@ -18,7 +17,7 @@ from sim.facts import NONE, STATION_CONSUMED, TRUCK_CALLED_OFF
 from sim.layout import Layout
 from sim.ledger import QUALIFIED, Ledger
 from sim.opening import Opening, PseudoHistory
-from sim.orders import ORDER_TYPES, Delivery, OrderBook, OrderSpec, Supply
+from sim.orders import ORDER_TYPES, ORDERS_A_DAY, Delivery, OrderBook, OrderSpec, Supply
 from sim.people import People
 from sim.robots import Fleet
 from sim.scenario import Scenario
@@ -29,6 +28,8 @@ from sim.travel import Travel
 from sim.warehouse import Order, Warehouse
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sim.robots import Life
     from sim.scenario import Loaded
 
@@ -227,7 +228,7 @@ class Simulation:
             self._next_order(None)
 
     def _next_order(self, _: Order | None) -> None:
-        drawn = self.book.order(*divmod(self._orders_drawn, 4096))
+        drawn = self.book.order(*divmod(self._orders_drawn, ORDERS_A_DAY))
         self._orders_drawn += 1
         due = self.calendar.add_open_ms(self.now_ms, round(self.scenario.demand.due_h * 3_600_000))
         self.warehouse.release_order(drawn.station, due, drawn.lines, exogenous=False)
@@ -301,7 +302,7 @@ class Simulation:
                 self.stations.append(first.station)
             orders.append(
                 OrderSpec(
-                    first.released_ms, self.stations.index(first.station), first.due_ms,
+                    max(0, first.released_ms), self.stations.index(first.station), first.due_ms,
                     tuple((row.sku, row.meters) for row in rows), exogenous=True,
                 )
             )  # fmt: skip
@@ -332,8 +333,9 @@ class Simulation:
         self.warehouse.release_order(order.station, due, order.lines, exogenous=True)
 
     def _dwells(self) -> float:
-        """How many mean dwells the pseudo-history lasts: none where orders come from a list."""
-        listed = self.scenario.demand.kind in ("schedule", "trace")
+        """How many mean dwells the pseudo-history lasts: none where orders or deliveries come from a list."""
+        scn = self.scenario
+        listed = scn.demand.kind in ("schedule", "trace") or scn.supply.rule == "schedule"
         return 0.0 if listed else self.scenario.initial.prefill_dwells
 
     def _set_up(self, opening: Opening) -> None:
@@ -349,7 +351,9 @@ class Simulation:
             mask = (1 << each.meters) - 1
             place = self.layout.outside if each.slot == NONE else each.slot
             box_number = warehouse.new_box(each.sku, lot, each.verified_day, mask, place, NONE)
-            if each.slot == NONE:
+            if each.slot == NONE and each.meters == self.layout.meters_per_box:
+                warehouse.stage_at_start(box_number, each.received_ms)
+            elif each.slot == NONE:
                 warehouse.rack_at_start(box_number, each.received_ms)
             else:
                 warehouse.place_at_start(box_number, each.slot, each.column, each.tier, each.received_ms)

@@ -106,8 +106,8 @@ def lognormal(u: float, mean: float, cv: float) -> float:
 
 
 def poisson_quantile(level: float, mean: float) -> int:
-    """The smallest k with P(X <= k) >= level for a Poisson variable of the given mean."""
-    return poisson(min(level, 1.0 - 1e-12), mean)
+    """The smallest k with P(X <= k) >= level for a Poisson variable of the given mean, level < 1."""
+    return poisson(math.nextafter(level, 0.0), mean)
 
 
 def choose(u: float, weights: list[float]) -> int:
@@ -124,13 +124,12 @@ def choose(u: float, weights: list[float]) -> int:
 
 def normal_quantile(u: float) -> float:
     """The standard normal quantile, to about 1e-9 (Acklam's rational approximation, one Newton step)."""
-    u = min(max(u, 1e-300), 1.0 - 2.0**-53)
+    if u > 0.5:
+        return -normal_quantile(1.0 - u)
+    u = max(u, 1e-300)
     if u < 0.02425:
         q = math.sqrt(-2.0 * math.log(u))
         x = _ratio(q, _TAIL_P, _TAIL_Q)
-    elif u > 1.0 - 0.02425:
-        q = math.sqrt(-2.0 * math.log1p(-u))
-        x = -_ratio(q, _TAIL_P, _TAIL_Q)
     else:
         q = u - 0.5
         x = q * _ratio(q * q, _CENTRE_P, _CENTRE_Q)

@@ -437,6 +437,8 @@ def driven_waits_ms(scenario: Scenario, at_ms: Ints, slots: Ints, handling_ms: I
     until_ms = int(at_ms[-1])
     while len(simulation.trace.table("task_done")["task"]) < len(at_ms):
         until_ms += DAY_MS
+        if until_ms > simulation.end_ms:
+            raise RuntimeError("the robots were to be done with all visits long before")
         simulation.advance(until_ms)
     created, assigned = simulation.trace.table("task_created"), simulation.trace.table("task_assigned")
     waits = np.empty(len(at_ms), np.int64)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from simpy import Event, Timeout
 
 from sim.allocation import POLICIES, BoxView, Policy, SlotView
+from sim.calendar import DAY_MS
 from sim.facts import (
     ALLOCATION_FAILED,
     ALLOCATION_RELEASED,
@@ -196,7 +197,7 @@ class Warehouse:
         self._out_waiting: dict[int, deque[Event]] = {port: deque() for port in self._out_free}
         self._staged: dict[int, deque[Task]] = {port: deque() for port in self._in_free}
         self._staging_used = 0
-        self._unplaced: deque[int] = deque()
+        self._unplaced: dict[int, None] = {}
         self._port_of: dict[int, int] = {}
         self._dug: set[int] = set()
         self._kept_for_digs = 0
@@ -276,9 +277,11 @@ class Warehouse:
             return
         ledger.set_state(box, QUALIFIED)
         ledger.on_hand[ledger.sku[box]] += ledger.mask[box].bit_count()
-        today = self._start_day + self.env._now // 86_400_000
-        if ledger.verified_day[box] < today - self._max_age:
+        if ledger.verified_day[box] < self._today() - self._max_age:
             self._expire(box)
+
+    def _today(self) -> int:
+        return self._start_day + self.env._now // DAY_MS
 
     def truck_arrives(self, truck: int, loads: "Sequence[tuple[int, int, Sequence[int]]]") -> None:
         """A truck comes with loads of (SKU, maker, verification day of each box)."""
@@ -316,17 +319,14 @@ class Warehouse:
             self.env.process(self._decide_later(box))
         else:
             self._decide(box)
-        if ledger.state[box] == QUALIFIED and ledger.order[box] == NONE:
-            ledger.add_ready(box)
-            if sku in self._short:
-                self._serve_short(sku)
+        self._make_ready(box)
 
     def _decide_later(self, box: int) -> "Life":
         """The allocator decides one box after another, each in its own time."""
         now = self.env._now
         self._allocator_free_at = max(now, self._allocator_free_at) + self._allocation_ms
         yield Timeout(self.env, self._allocator_free_at - now)
-        if self.ledger.order[box] == NONE and box not in self._open_left:
+        if self._is_on_floor(box) and box not in self._picks:
             self._decide(box)
 
     def _decide(self, box: int) -> None:
@@ -340,7 +340,7 @@ class Warehouse:
             slot, column = self._allocate(box)
         if slot == NONE:
             self._to_floor(box)
-            self._unplaced.append(box)
+            self._unplaced[box] = None
         else:
             self._announce(box, slot, column)
 
@@ -388,6 +388,11 @@ class Warehouse:
             self.record((self.env._now, STAGING_OVERFLOW, box))
             self._relocate(box, layout.overflow, NONE, NONE)
 
+    def _is_on_floor(self, box: int) -> bool:
+        """Whether a box stands in staging or in the flat store, or beside the pick station."""
+        layout = self.layout
+        return self.stock.place[box] in (layout.staging, layout.overflow, layout.loose_rack)
+
     def _relocate(self, box: int, place: int, robot: int, task: int) -> None:
         """Move a box between places outside the racks, in truth and on record."""
         stock, layout = self.stock, self.layout
@@ -412,20 +417,16 @@ class Warehouse:
 
     def _place_freed(self) -> None:
         """A place in the racks is free: boxes that found none are tried again."""
-        layout = self.layout
-        floor = (layout.staging, layout.overflow, layout.loose_rack)
-        while self._unplaced:
-            box = self._unplaced[0]
-            if self.stock.place[box] not in floor or self.ledger.order[box] != NONE:
-                self._unplaced.popleft()
+        while self._unplaced and self.ledger.index.open_places:
+            box = next(iter(self._unplaced))
+            if not self._is_on_floor(box) or self.ledger.order[box] != NONE or box in self._picks:
+                del self._unplaced[box]
                 continue
-            if not self.ledger.index.open_places:
-                return
             slot, column = self._allocate(box)
             if slot == NONE:
                 return
-            self._unplaced.popleft()
-            if box in self._open_left:
+            del self._unplaced[box]
+            if self.stock.place[box] == self.layout.loose_rack:
                 self._return_open(box, slot, column)
             else:
                 self._announce(box, slot, column)
@@ -582,6 +583,7 @@ class Warehouse:
             self._rack.remove(box)
         if box in self._loose_at_port:
             self._loose_at_port.remove(box)
+        self._unplaced.pop(box, None)
         self._relocate(box, self.layout.pick_station, NONE, NONE)
         self._at_pick_station += 1
         self._left_port(box, before)
@@ -635,14 +637,11 @@ class Warehouse:
                 self._rack.remove(back)
                 slot, column = self._allocate(back)
                 if slot == NONE:
-                    self._unplaced.append(back)
+                    self._unplaced[back] = None
                 else:
                     self._return_open(back, slot, column)
 
     def _return_open(self, box: int, slot: int, column: int) -> None:
-        if box in self._picks or self.ledger.column[box] != NONE:
-            self.ledger.release_place(slot, column, self.ledger.lot[box])
-            return
         if box in self._rack:
             self._rack.remove(box)
         task = self._new_task(LOOSE_RETURN, box, self.layout.loose_rack, slot, NONE)
@@ -761,9 +760,17 @@ class Warehouse:
             if box in self._picks:
                 self._fetch_open(box)
         elif ledger.state[box] == QUALIFIED:
-            ledger.add_ready(box)
-            if ledger.sku[box] in self._short:
-                self._serve_short(ledger.sku[box])
+            self._make_ready(box)
+
+    def _make_ready(self, box: int) -> None:
+        """Let orders have a box that nobody has claimed, unless its verification has become too old."""
+        ledger = self.ledger
+        if ledger.verified_day[box] < self._today() - self._max_age:
+            self._expire(box)
+            return
+        ledger.add_ready(box)
+        if ledger.sku[box] in self._short:
+            self._serve_short(ledger.sku[box])
 
     def out_place(self, port: int) -> Event | None:
         """None when the port can take a box, else the event of a place becoming free."""

@@ -7,7 +7,7 @@ list, so that a test can place boxes, let trucks and orders come, and read off w
 from collections import defaultdict
 from datetime import date
 
-from simpy import Environment
+from sim.clock import Clock
 
 from sim.allocation import SlotIndex
 from sim.calendar import CalendarParams, WorkCalendar
@@ -46,7 +46,7 @@ class World:
         self.rows = []
         robot = RobotParams(**(robots or {}))
         policy = PolicyParams(**(policy or {}))
-        self.env = Environment(0)
+        self.env = Clock()
         self.layout = layout_of(access=robot.access, robots=robot.count, **layout)
         self.travel = Travel(self.layout, robot)
         self.stock = Stock(self.layout, stacked=robot.access == "stack_lifo")
