@@ -58,7 +58,7 @@ def _forwards(shift: tuple[str, str]) -> tuple[str, str]:
     if clock_ms(shift[0]) >= clock_ms(shift[1]):
         raise PydanticCustomError(
             "shift_order",
-            "expected a shift that ends after it starts (a night shift is two: to 24:00, and from 00:00)",
+            "expected an end after the start (a night shift is two: to 24:00, and from 00:00)",
         )
     return shift
 

@@ -15,7 +15,9 @@ Origin = Literal["sourced", "standard", "derived", "assumption", "setting"]
 class Params(BaseModel):
     """A group of scenario values; an unknown key is an error and nothing can be changed later."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, defer_build=True
+    )
 
 
 def _refuse_bool_and_text(value: object) -> object:

@@ -278,7 +278,9 @@ class TestIndex:
             (s for s in plain.open if not plain.taken[s]), key=plain.by_time
         )
         assert sorted(index.random_list()) == plain.open
-        lots = {lot: {s: plain.taken[s].count(lot) for s in slots if lot in plain.taken[s]} for lot in range(3)}
+        lots = {
+            lot: {s: plain.taken[s].count(lot) for s in slots if lot in plain.taken[s]} for lot in range(3)
+        }
         assert index.lots == {lot: slots for lot, slots in lots.items() if slots}
 
     @given(stores(), operations)

@@ -134,8 +134,7 @@ def test_shifts_that_touch_are_one():
 def test_wrong_calendars_are_refused():
     """What makes no sense is refused where it stands, in words."""
     assert refusal(shifts=[["08:00", "12:00"], ["18:00", "14:30"]]) == (
-        "shifts.1: expected a shift that ends after it starts "
-        "(a night shift is two: to 24:00, and from 00:00)"
+        "shifts.1: expected an end after the start (a night shift is two: to 24:00, and from 00:00)"
     )
     assert refusal(shifts=[["08:00", "12:00"], ["11:00", "13:00"]]) == (
         "shifts: expected shifts that do not overlap, but 08:00-12:00 and 11:00-13:00 do"

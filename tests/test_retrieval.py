@@ -150,7 +150,9 @@ class TestView:
 
 
 class TestReady:
-    @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3), st.integers(0, 5)), max_size=30), st.data())
+    @given(
+        st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3), st.integers(0, 5)), max_size=30), st.data()
+    )
     @settings(max_examples=60)
     def test_ready_equals_sorting(self, rows, data):
         """Boxes come by day, then nearness, then number, after any additions and removals."""

@@ -150,7 +150,12 @@ class TestMeters:
         stock = stock_of(1)
         stock.pick_meters(0, 0b1111)
         stock.issue_picked(3)
-        assert (stock.meters_in, stock.mask[0].bit_count(), stock.meters_picked, stock.meters_out) == (15, 11, 1, 3)
+        assert (stock.meters_in, stock.mask[0].bit_count(), stock.meters_picked, stock.meters_out) == (
+            15,
+            11,
+            1,
+            3,
+        )
         assert stock.issue_box(0) == 11
         assert (stock.mask[0], stock.meters_picked, stock.meters_out) == (0, 1, 14)
         stock.check()
@@ -237,7 +242,9 @@ class TestCheck:
 
 
 class TestLaws:
-    @given(st.booleans(), st.lists(st.tuples(st.sampled_from("tpmli"), st.integers(0, 99), st.integers(0, 99))))
+    @given(
+        st.booleans(), st.lists(st.tuples(st.sampled_from("tpmli"), st.integers(0, 99), st.integers(0, 99)))
+    )
     @settings(max_examples=150)
     def test_verbs_keep_the_laws(self, stacked, operations):
         """Whatever is asked, in whatever order: refused, or done with every box and meter in one place."""

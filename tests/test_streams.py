@@ -152,7 +152,9 @@ class TestVariates:
     def test_normal_quantile_never_falls(self):
         """The quantile rises with u, also where one approximation hands over to the next."""
         around = [0.02425, 0.5, 1 - 0.02425]
-        us = sorted([k / 1000 for k in range(1, 1000)] + [b + d * 1e-7 for b in around for d in range(-20, 21)])
+        us = sorted(
+            [k / 1000 for k in range(1, 1000)] + [b + d * 1e-7 for b in around for d in range(-20, 21)]
+        )
         found = [normal_quantile(u) for u in us]
         assert found == sorted(found)
 
@@ -164,7 +166,15 @@ class TestVariates:
 
     def test_poisson_by_hand(self):
         """With mean 1 the distribution is 1/e = 0.3679, 2/e = 0.7358, 2.5/e = 0.9197 at 0, 1, 2."""
-        assert [poisson(u, 1.0) for u in (0.0, 0.367, 0.368, 0.735, 0.736, 0.919, 0.920)] == [0, 0, 1, 1, 2, 2, 3]
+        assert [poisson(u, 1.0) for u in (0.0, 0.367, 0.368, 0.735, 0.736, 0.919, 0.920)] == [
+            0,
+            0,
+            1,
+            1,
+            2,
+            2,
+            3,
+        ]
 
     @pytest.mark.parametrize("mean", [0.0, -1.0])
     def test_poisson_of_nothing(self, mean):

@@ -6,12 +6,12 @@ list, so that a test can place boxes, let trucks and orders come, and read off w
 
 from collections import defaultdict
 from datetime import date
-
-from sim.clock import Clock
+from typing import NamedTuple
 
 from sim.allocation import SlotIndex
 from sim.calendar import CalendarParams, WorkCalendar
-from sim.facts import BY_NUMBER, KINDS, NONE
+from sim.clock import Clock
+from sim.facts import ACTIVITIES, KINDS, NONE, ROBOT_STRETCH
 from sim.layout import Layout, LayoutParams
 from sim.ledger import Ledger
 from sim.people import People, PeopleParams
@@ -51,7 +51,10 @@ class World:
         self.travel = Travel(self.layout, robot)
         self.stock = Stock(self.layout, stacked=robot.access == "stack_lifo")
         self.index = SlotIndex(
-            self.layout, self.travel.one_way_ms(self.layout.inbound).tolist(), shares or [1.0] * skus, policy.zones
+            self.layout,
+            self.travel.one_way_ms(self.layout.inbound).tolist(),
+            shares or [1.0] * skus,
+            policy.zones,
         )
         self.ledger = Ledger(
             self.layout, self.index, self.travel.one_way_ms(self.layout.outbound).tolist(), skus
@@ -131,25 +134,56 @@ class World:
         """The facts of a kind as dicts with `time`, filtered by field values."""
         return [fact for fact in named(self.rows, kind) if all(fact[k] == v for k, v in where.items())]
 
-    def stretches(self, robot=0):
-        """A robot's stretches as (start, end, activity, from, to, arrive, planned end), names for numbers."""
-        return stretches_of(self.rows, self.layout)[robot]
+    def stretches(self, robot=0, after=-1):
+        """A robot's stretches that last, from `after` on; an open-ended one ends where the next begins, or now."""
+        found = stretches_of(self.rows, self.env.now)[robot]
+        return [s for s in found if s.end > s.start and s.start > after]
 
-    def names(self, places):
-        return [self.layout.place_name(place) for place in places]
+    def path(self, robot=0, after=-1):
+        """The same as (activity, to, start, end), in words."""
+        return [
+            (ACTIVITIES[s.activity], self.layout.place_name(s.to_place), s.start, s.end)
+            for s in self.stretches(robot, after)
+        ]
+
+
+class Stretch(NamedTuple):
+    """A stretch of a robot's time, with the end that it really had."""
+
+    robot: int
+    start: int
+    end: int
+    activity: int
+    from_place: int
+    to_place: int
+    height_mm: int
+    arrive: int
+    planned_end: int
+    task: int
 
 
 def named(rows, kind):
     """The facts of a kind as dicts, `time` beside the fields."""
     spec = KINDS[kind]
     return [
-        {"time": row[0], **dict(zip(spec.fields, row[2:], strict=True))} for row in rows if row[1] == spec.number
+        {"time": row[0], **dict(zip(spec.fields, row[2:], strict=True))}
+        for row in rows
+        if row[1] == spec.number
     ]
 
 
-def kinds_of(rows):
-    """How many facts there are of each kind."""
-    count = defaultdict(int)
+def stretches_of(rows, end):
+    """The stretches of each robot in order; the last one, if open, ends at `end`."""
+    found = defaultdict(list)
     for row in rows:
-        count[BY_NUMBER[row[1]].name] += 1
-    return dict(count)
+        if row[1] == ROBOT_STRETCH:
+            time, _, robot, activity, from_place, to_place, height, arrive, planned, task = row
+            found[robot].append(
+                Stretch(robot, time, planned, activity, from_place, to_place, height, arrive, planned, task)
+            )
+    for stretches in found.values():
+        for k, stretch in enumerate(stretches):
+            if stretch.planned_end == NONE:
+                follows = stretches[k + 1].start if k + 1 < len(stretches) else end
+                stretches[k] = stretch._replace(end=follows)
+    return dict(found)
