@@ -1,7 +1,7 @@
 """The whole model against a bare SimPy timeout, side by side in one run.
 
-The reference scenario runs with all facts kept and hashed; the figure is box moves for each timeout that a bare
-SimPy process makes in the same CPU time. Writing the facts as Parquet is timed apart.
+The reference scenario runs with all facts kept and hashed; the figure is box moves for each timeout that a
+bare SimPy process makes in the same CPU time. Writing the facts as Parquet is timed apart.
 """
 
 import gc

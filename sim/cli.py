@@ -282,6 +282,8 @@ def validate(
             "low": c.low,
             "high": c.high,
             "ok": bool(c.ok),
+            "unit": c.unit,
+            "note": c.note,
         }
         for c in checks
     ]

@@ -787,6 +787,8 @@ class Fleet:
         here = robot.place
         if not self._alone and (here != place or place in self._ports):
             yield from self._enter(robot, place, activity, task)
+            if here != place == robot.place and place in self._ports:  # reached, and then claimed
+                handle += self._positioning
             here = robot.place
         if here == place:
             travel = self.travel.lift_ms(abs(z - robot.z)) if z != robot.z else 0
@@ -830,6 +832,8 @@ class Fleet:
             yield from self._leave(robot, activity, task)
             self._free_port(robot)
             if place in self._ports and activity != PARK:
+                if robot.place != place:
+                    yield from self._drive(robot, place, activity, task)
                 yield from self._claim(robot, self._ports[place], WAIT_PORT, task)
                 robot.port = place
 
@@ -839,17 +843,18 @@ class Fleet:
             self._slots[robot.slot].release()
             robot.slot = NONE
         if robot.aisle != NONE:
-            mouth = self.layout.mouths[robot.aisle]
-            now, ahead = self.env._now, self.travel.exit_ms(robot.place)
-            end = now + ahead
-            self.record(
-                (now, ROBOT_STRETCH, robot.number, activity, robot.place, mouth, robot.z, end, end, task)
-            )
-            robot.charge_ms -= ahead
-            yield Timeout(self.env, ahead)
-            robot.place = mouth
+            yield from self._drive(robot, self.layout.mouths[robot.aisle], activity, task)
             self._aisles[robot.aisle].release()
             robot.aisle = NONE
+
+    def _drive(self, robot: Robot, place: int, activity: int, task: int) -> Life:
+        """Drive to a port or a mouth without doing anything there; the fork stays at its height."""
+        now, travel = self.env._now, self._way(robot, place, robot.z)
+        end = now + travel
+        self.record((now, ROBOT_STRETCH, robot.number, activity, robot.place, place, robot.z, end, end, task))
+        robot.charge_ms -= travel
+        yield Timeout(self.env, travel)
+        robot.place = place
 
     def _free_port(self, robot: Robot) -> None:
         if robot.port != NONE:

@@ -846,6 +846,37 @@ def test_emptied_box_is_not_stored():
     assert run.ledger.on_hand == [0, 0]
 
 
+def test_reserved_box_is_not_stored():
+    """A box that was reserved before the allocator came to it is handed over, and no slot is named for it."""
+    run = store(policy={"allocation_ms": 30_000}, people={"check_s": 100})
+    bring(run, 1)
+    at(run, 50)
+    want(run, 15)
+    at(run, 300)
+    # Received at 38 s, the allocator has it until 68 s, the check lasts from 50 to 150 s.
+    assert told(run, "slot_allocated", "task_created", "box_moved", "order_handed_over") == [
+        "38 box_moved box=0 from_place=truck to_place=staging",
+        "150 box_moved box=0 from_place=staging to_place=handed-over",
+        "150 order_handed_over order=0 meters=15 late=0",
+    ]
+
+
+def test_picked_box_stays_in_rack():
+    """A box that was opened before the allocator came to it stays in the loose rack."""
+    run = store(policy={"allocation_ms": 300_000})
+    bring(run, 1)
+    at(run, 50)
+    want(run, 4)
+    at(run, 500)
+    # Received at 38 s, picked from 50 to 86 s; the allocator is done at 338 s.
+    assert told(run, "slot_allocated", "task_created", "box_moved", "order_handed_over") == [
+        "38 box_moved box=0 from_place=truck to_place=staging",
+        "50 box_moved box=0 from_place=staging to_place=pick-station",
+        "86 box_moved box=0 from_place=pick-station to_place=loose-rack",
+        "106 order_handed_over order=0 meters=4 late=0",
+    ]
+
+
 def test_open_box_is_returned_once():
     """An open box that waits for a slot is named once, however often it has been picked from meanwhile."""
     run = store(
