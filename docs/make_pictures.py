@@ -6,6 +6,7 @@ these pictures are drawn; with `--text` none, and `--slow` also refreshes the ta
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from typing import Final, NamedTuple
 
 import make_text
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from rich.color import blend_rgb
 from rich.console import Console
 from rich.style import Style
@@ -39,7 +41,7 @@ _PROMPT: Final = "\x1b[1;32m$\x1b[0m \x1b[1m"
 _FONTS: Final = (
     'ui-monospace, SFMono-Regular, "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace'
 )
-_SIZE, _WIDE, _HIGH, _MARGIN = 14, 8.4, 17, 16
+_SIZE, _WIDE, _HIGH, _MARGIN = 14, 8.4, 16, 16
 """Font size, width of a column, height of a line and margin, in pixels."""
 
 
@@ -48,19 +50,31 @@ def terminal(columns: int, *words: str) -> Callable[[Path], None]:
 
     def draw(path: Path) -> None:
         command = f"meterhouse {' '.join(words)}"
-        path.write_text(terminal_svg(f"{_PROMPT}{command}\x1b[0m\n{coloured(columns, words)}"), encoding="utf-8")
+        path.write_text(
+            terminal_svg(f"{_PROMPT}{command}\x1b[0m\n{coloured(columns, words)}"), encoding="utf-8"
+        )
 
     return draw
 
 
 def coloured(columns: int, words: tuple[str, ...]) -> str:
     """What a command prints on a terminal, with its escape sequences."""
-    colours = {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color", "COLUMNS": str(columns)}
+    colours = {
+        "FORCE_COLOR": "1",
+        "COLORTERM": "truecolor",
+        "TERM": "xterm-256color",
+        "COLUMNS": str(columns),
+    }
     run = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "sim.cli", *words], env={**os.environ, **colours}, capture_output=True, text=True
+        [sys.executable, "-m", "sim.cli", *words],
+        env={**os.environ, **colours},
+        capture_output=True,
+        text=True,
     )
     if run.returncode:
-        raise SystemExit(f"meterhouse {' '.join(words)}: exit code {run.returncode}\n{run.stdout}{run.stderr}")
+        raise SystemExit(
+            f"meterhouse {' '.join(words)}: exit code {run.returncode}\n{run.stdout}{run.stderr}"
+        )
     return run.stdout
 
 
@@ -79,17 +93,16 @@ def terminal_svg(ansi: str) -> str:
                 boxes.append(f'<path fill="{piece.back}" d="M{x:g} {top}h{length:g}v{_HIGH}h-{length:g}z"/>')
             if piece.text.strip():
                 name = rules.setdefault(piece.rule, f"t{len(rules)}")
-                at = f'class="{name}" x="{x:g}" y="{top + 13}" textLength="{length:g}"'
+                at = f'class="{name}" x="{x:g}" y="{top + 12}" textLength="{length:g}"'
                 words.append(f"<text {at}>{escape(piece.text)}</text>")
     style = "".join(f".{name}{{{rule}}}" for rule, name in rules.items())
     ground = f'<rect width="{width}" height="{height}" rx="8" fill="{_THEME.background_color.hex}"/>'
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">',
-            f"<style>text{{font:{_SIZE}px {_FONTS};white-space:pre}}{style}</style>",
-            ground, *boxes, '<g xml:space="preserve">', *words, "</g>", "</svg>\n",
-        ]  # fmt: skip
-    )
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">',
+        f"<style>text{{font:{_SIZE}px {_FONTS};white-space:pre}}{style}</style>",
+        ground, *boxes, '<g xml:space="preserve">', *words, "</g>", "</svg>\n",
+    ]  # fmt: skip
+    return "\n".join(parts)
 
 
 class _Piece(NamedTuple):
@@ -142,26 +155,36 @@ _FLAGS: Final = (
 
 
 def report(first: int, last: int) -> Callable[[Path], None]:
-    """A screenshot of the sections `first` to `last` of the report on luoyang; 0 is what stands above them."""
+    """A screenshot of sections `first` to `last` of the report on luoyang; 0 is what stands above them."""
 
     def draw(path: Path) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            coloured(100, ("run", "luoyang", "--out", f"{folder}/luoyang"))
-            page = Path(folder, "luoyang", "report.html")
+            out = Path(folder, "luoyang")
+            coloured(100, ("run", "luoyang", "--out", str(out)))
+            page = out / "report.html"
+            digest = json.loads((out / "result.json").read_text(encoding="utf-8"))["digest"]
             others = [f"section:nth-of-type(n+{last + 1})", "footer"]
             if first:
                 others += ["header", ".answer", ".cards", f"section:nth-of-type(-n+{first - 1})"]
-            rule = f"{','.join(others)}{{display:none}}main{{padding:28px 24px}}section:first-of-type{{margin-top:32px}}"
+            margins = "main{padding:28px 24px}section:first-of-type{margin-top:32px}"
+            rule = f"{','.join(others)}{{display:none}}{margins}"
             text = page.read_text(encoding="utf-8")
             page.write_text(text.replace("</style>", f"{rule}</style>", 1), encoding="utf-8")
-            screenshot(page, path)
+            screenshot(page, path, digest)
 
     return draw
 
 
-def screenshot(page: Path, path: Path, width: int = 1280, height: int = 4000) -> None:
-    """A page as a PNG of 128 colours, cut off where only its background is left."""
-    browser = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+def screenshot(page: Path, path: Path, digest: str, width: int = 1280, height: int = 4000) -> None:
+    """A page as a PNG of 128 colours, cut off where only its background is left; it carries the digest."""
+    browser = next(
+        (
+            found
+            for name in ("chromium", "chromium-browser", "google-chrome")
+            if (found := shutil.which(name))
+        ),
+        None,
+    )
     if browser is None:
         raise SystemExit("make_pictures: expected chromium on the path, found none")
     with tempfile.TemporaryDirectory() as folder:
@@ -177,7 +200,9 @@ def screenshot(page: Path, path: Path, width: int = 1280, height: int = 4000) ->
     bottom = min(picture.height, max(rows) + 28)
     assert ground is not None
     small = picture.crop((0, 0, width, bottom)).quantize(128, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
+    about = PngInfo()
+    about.add_text("digest", digest)
+    small.save(path, optimize=True, pnginfo=about)
 
 
 PICTURES: Final[dict[str, Callable[[Path], None]]] = {

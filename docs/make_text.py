@@ -176,10 +176,11 @@ def parameters() -> str:
     from sim.scenario import Scenario, scenario_schema
     from sim.words import inlined
 
-    tree = inlined(scenario_schema())["properties"]
+    schema = inlined(scenario_schema())
+    tree = schema["properties"]
     defaults = Scenario().model_dump(mode="json")
     top = {name: node for name, node in tree.items() if node.get("type") in ("string", "integer")}
-    parts = [f"## At the top of the file\n\n{_parameter_table(top, defaults)}"]
+    parts = [f"## At the top of the file\n\n{_parameter_table(top, defaults, schema)}"]
     for name, node in tree.items():
         if name not in top:
             parts += _section(name, node, defaults[name])
@@ -193,7 +194,7 @@ def _section(path: str, node: Mapping[str, Any], defaults: Any) -> Iterator[str]
     known = defaults if isinstance(defaults, dict) else {}
     heading, bracket = "##" if "." not in path else "###", (f"[[{path}]]" if is_list else f"[{path}]")
     about = inner.get("description", "") if is_list or "." in path else _sentence_of(path)
-    yield f"{heading} `{bracket}`\n\n{about}\n\n{_parameter_table(inner['properties'], known)}"
+    yield f"{heading} `{bracket}`\n\n{about}\n\n{_parameter_table(inner['properties'], known, inner)}"
     for name, child in inner["properties"].items():
         if "properties" in child or "properties" in child.get("items", {}):
             yield from _section(f"{path}.{name}", child, known.get(name))
@@ -207,12 +208,14 @@ def _sentence_of(section: str) -> str:
     return " ".join((model.__doc__ or "").split())
 
 
-def _parameter_table(nodes: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any]) -> str:
+def _parameter_table(
+    nodes: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any], owner: Mapping[str, Any]
+) -> str:
     from sim.words import describe
 
     rows = []
     for name, node in nodes.items():
-        default = _default(defaults.get(name, node.get("default")), needed="default" not in node)
+        default = _default(defaults.get(name, node.get("default")), needed=name in owner.get("required", ()))
         about = node.get("description", "")
         if "properties" in node and not default:
             about = f"a table of its own, see `{name}` below"
@@ -256,17 +259,20 @@ def codes() -> str:
         "`class` of a task": TASK_CLASSES, "`activity` of a stretch": ACTIVITIES,
         "`work` of a person": WORK, "`state` of a box": STATES,
     }  # fmt: skip
-    rows = [[field, ", ".join(f"{i} {_code(n)}" for i, n in enumerate(names))] for field, names in fields.items()]
+    rows = [
+        [field, ", ".join(f"{i} {_code(n)}" for i, n in enumerate(names))] for field, names in fields.items()
+    ]
     return _table(["field", "numbers"], rows)
 
 
 def modules() -> str:
-    """The modules of `sim` by level, from the import contract; each imports from levels below its own only."""
-    rows, level = [], len(layers())
-    for names in layers():
-        for name in sorted(names):
-            rows.append([str(level), _code(name), _about(ROOT / "sim" / f"{name}.py")])
-        level -= 1
+    """The modules of `sim` by level, from the import contract; each imports from levels below its own."""
+    levels = layers()
+    rows = [
+        [str(len(levels) - above), _code(name), _about(ROOT / "sim" / f"{name}.py")]
+        for above, names in enumerate(levels)
+        for name in sorted(names)
+    ]
     return _table(["level", "module", "what it is"], rows)
 
 
@@ -296,7 +302,7 @@ def _choices(what: str, head: str) -> Callable[[], str]:
 
 
 def story() -> str:
-    """One box of `tiny` that came on a truck and left whole: every fact that names it, its tasks or its order."""
+    """One box of `tiny` from its truck to its hand-over: every fact that names it, its tasks or its order."""
     from sim import load, run
     from sim.facts import BY_NUMBER
 
@@ -377,7 +383,9 @@ def origins() -> str:
 
     from sim.scenario import field_facts, leaves, load
 
-    counts = Counter(field_facts(path).get("origin", "setting") for path, _ in leaves(load("luoyang").scenario))
+    counts = Counter(
+        field_facts(path).get("origin", "setting") for path, _ in leaves(load("luoyang").scenario)
+    )
     words = {
         "sourced": "read in public material",
         "standard": "follows a named standard",
@@ -389,6 +397,7 @@ def origins() -> str:
 
 
 # --- tables that take long ---------------------------------------------------------------------------------
+
 
 class Shown(NamedTuple):
     """A comparison that the README shows: its case, words of its name there, and what is compared."""
@@ -406,16 +415,17 @@ THEORY: Final = (
     Shown("acr", ("dual",), "default robot, dual command, s", "exact sum over all pairs"),
     Shown("acr", ("retrieval",), "the same single command in a whole run, s", "exact sum over 65 slots"),
     Shown(
-        "bozer-white", ("b 1,", "dual", "limit"), "continuous square rack, dual command", "Bozer and White: 9/5"
+        "bozer-white", ("b 1,", "dual", "limit"), "continuous square rack, dual command",
+        "Bozer and White: 9/5",
     ),
     Shown("pollaczek-khinchine", ("0.9",), "mean wait at utilisation 0.9, s", "Pollaczek and Khinchine"),
     Shown("m-m-2", ("mean wait",), "mean wait for two robots at 0.8, s", "M/M/2: Erlang C"),
     Shown(
-        "ordered-hunting", ("258", "151 to 200", "exponential"), "slots 151 to 200 taken under `closest-open`",
+        "ordered-hunting", ("258", "151", "exponential"), "slots 151 to 200 taken under `closest-open`",
         "Erlang's law of ordered hunting",
     ),
-    Shown("littles-law", ("boxes in slots",), "boxes in slots, two weeks of `luoyang`", "Little: rate x stay"),
-    Shown("littles-law", ("open orders",), "open orders, two weeks of `luoyang`", "Little: rate x stay"),
+    Shown("littles-law", ("boxes in slots",), "boxes in slots of `luoyang`", "Little's law: rate x stay"),
+    Shown("littles-law", ("open orders",), "open orders of `luoyang`", "Little's law: rate x stay"),
 )  # fmt: skip
 """Each names exactly one comparison of its case."""
 
@@ -428,7 +438,9 @@ def theory() -> str:
     rows = [theory_row(shown, checks[shown.case]) for shown in THEORY]
     every = [check for found in checks.values() for check in found]
     failed = sum(not check.ok for check in every)
-    verdict = f"{failed} of {len(every)} comparisons fail." if failed else f"All {len(every)} comparisons hold."
+    verdict = (
+        f"{failed} of {len(every)} comparisons fail." if failed else f"All {len(every)} comparisons hold."
+    )
     return f"{_table(['what', 'theory', 'expected', 'found', 'from', 'to'], rows)}\n\n{verdict}"
 
 

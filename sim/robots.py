@@ -13,7 +13,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, cast
 
 from pydantic import StrictBool
 from simpy import Event, Timeout
@@ -155,8 +155,8 @@ class Robot:
     """One robot: where it stands, what it carries and what it holds."""
 
     __slots__ = (
-        "aisle", "board", "charge_ms", "fork", "number", "own", "place", "port", "slot", "tour",
-        "wake", "z",
+        "aisle", "board", "charge_ms", "charger", "fork", "number", "own", "place", "port", "slot", "tour",
+        "under_way_since", "wake", "z",
     )  # fmt: skip
 
     def __init__(self, number: int, own: int, place: int, charge_ms: float) -> None:
@@ -167,10 +167,12 @@ class Robot:
         self.board: list[int] = []
         self.fork = NONE
         self.charge_ms = charge_ms
+        self.charger = NONE
         self.aisle = NONE
         self.port = NONE
         self.slot = NONE
         self.tour = NONE
+        self.under_way_since = NONE
         self.wake: Event | None = None
 
 
@@ -427,7 +429,7 @@ class Floor(Protocol):
     def where(self, box: int) -> tuple[int, int, int]: ...
     def landing(self, slot: int, column: int) -> int: ...
     def blocker_of(self, task: Task) -> int: ...
-    def dig_target(self, box: int, on_board: bool) -> tuple[int, int] | None: ...
+    def dig_target(self, box: int, task: Task, on_board: bool) -> tuple[int, int] | None: ...
     def dig_out(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None: ...
     def dig_in(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None: ...
 
@@ -466,6 +468,7 @@ class Fleet:
         self._transfer = round(robots.transfer_s * 1000)
         self._positioning = round(robots.positioning_s * 1000)
         self._by_stack = robots.handling_unit == "stack"
+        self._sequential = robots.axes == "sequential"
         self._full_ms = robots.run_h * 3_600_000
         self._low_ms = robots.charge_below * self._full_ms
         self._resume_ms = robots.resume_above * self._full_ms
@@ -732,15 +735,14 @@ class Fleet:
                 slot, column, tier = floor.where(task.box)
                 if column == NONE:
                     break
-                if (
-                    robot.place != slot
-                ):  # what stands on the box is known on arrival, when nobody else can change it
+                # What stands on the box is known on arrival, when nobody else can change it.
+                if robot.place != slot or not self._holds(robot, slot):
                     yield from self._go(robot, slot, self._z[slot], 0, WORKING, task.number)
                     continue
                 blocker = floor.blocker_of(task)
                 if blocker == NONE:
                     break
-                target = floor.dig_target(blocker, len(robot.board) + 2 <= self._carry)
+                target = floor.dig_target(blocker, task, len(robot.board) + 2 <= self._carry)
                 if target is None:
                     break
                 before = None
@@ -785,13 +787,13 @@ class Fleet:
         """Drive to a place and handle there: one stretch, or several where an aisle or port is shared."""
         env = self.env
         here = robot.place
-        if not self._alone and (here != place or place in self._ports):
+        if not self._alone:
             yield from self._enter(robot, place, activity, task)
             if here != place == robot.place and place in self._ports:  # reached, and then claimed
                 handle += self._positioning
             here = robot.place
         if here == place:
-            travel = self.travel.lift_ms(abs(z - robot.z)) if z != robot.z else 0
+            travel = self._lift(robot, z) if z != robot.z else 0
         else:
             travel = (
                 self.travel.between_ms(here, robot.z, place, z) if self._alone else self._way(robot, place, z)
@@ -803,6 +805,7 @@ class Fleet:
             (now, ROBOT_STRETCH, robot.number, activity, here, place, z, arrive, arrive + handle, task)
         )
         robot.charge_ms -= travel + handle
+        robot.under_way_since = NONE
         yield Timeout(env, travel + handle)
         robot.place = place
         robot.z = z
@@ -837,6 +840,10 @@ class Fleet:
                 yield from self._claim(robot, self._ports[place], WAIT_PORT, task)
                 robot.port = place
 
+    def _holds(self, robot: Robot, slot: int) -> bool:
+        """Whether nobody else can change a slot now."""
+        return self._alone or (robot.aisle == self._zone[slot] if self._narrow else robot.slot == slot)
+
     def _leave(self, robot: Robot, activity: int, task: int) -> Life:
         """Free the slot and, by driving out to its mouth, the aisle."""
         if robot.slot != NONE:
@@ -851,6 +858,8 @@ class Fleet:
         """Drive to a port or a mouth without doing anything there; the fork stays at its height."""
         now, travel = self.env._now, self._way(robot, place, robot.z)
         end = now + travel
+        if robot.under_way_since == NONE:
+            robot.under_way_since = now
         self.record((now, ROBOT_STRETCH, robot.number, activity, robot.place, place, robot.z, end, end, task))
         robot.charge_ms -= travel
         yield Timeout(self.env, travel)
@@ -882,11 +891,19 @@ class Fleet:
         """Travel time from where the robot stands, the turn at a mouth it has come out of included."""
         here = robot.place
         aisle = self.layout.aisle[here]
-        if here != self.layout.mouths[aisle]:
-            return self.travel.between_ms(here, robot.z, place, z)
-        drive = self.travel.from_mouth_ms(aisle, place, arriving=True)
+        if here == self.layout.mouths[aisle]:
+            drive = self.travel.from_mouth_ms(aisle, place, arriving=True)
+        else:
+            drive = self.travel.drive_ms(here, place)
+        lift = self._lift(robot, z)
+        return drive + lift if self._sequential else max(drive, lift)
+
+    def _lift(self, robot: Robot, z: int) -> int:
+        """Time left to lift to a height; a lift that moves beside the drive has used the way so far."""
         lift = self.travel.lift_ms(abs(z - robot.z))
-        return drive + lift if self.params.axes == "sequential" else max(drive, lift)
+        if self._sequential or robot.under_way_since == NONE:
+            return lift
+        return max(0, lift - (self.env._now - robot.under_way_since))
 
     # -- standing ---------------------------------------------------------------------------------
 
@@ -904,6 +921,7 @@ class Fleet:
         draw = self.params.idle_draw
         if charging:
             self._free_chargers.remove(robot.place)
+            robot.charger = robot.place
             self._tell_battery(robot)
         elif draw and self.layout.chargers:
             self._ring_after(robot, wake, max(1, math.ceil((robot.charge_ms - self._low_ms) / draw) + 1))
@@ -913,6 +931,7 @@ class Fleet:
             rested = self.env._now - began
             robot.charge_ms = min(self._full_ms, robot.charge_ms + rested * (self._per_ms + draw))
             self._tell_battery(robot)
+            robot.charger = NONE
             self._return_charger(robot.place)
 
     def _resting_place(self, robot: Robot) -> int:
@@ -945,15 +964,21 @@ class Fleet:
 
     def _charge(self, robot: Robot) -> Life:
         """Drive to a free charger and charge up to the level at which work resumes."""
-        while not self._free_chargers:
+        if self._free_chargers:
+            charger = min(self._free_chargers, key=lambda c: (self.travel.drive_ms(robot.place, c), c))
+            self._free_chargers.remove(charger)
+        else:
             if not self._alone:
                 yield from self._leave(robot, PARK, NONE)
                 self._free_port(robot)
             event = Event(self.env)
             self._charger_queue.append(event)
+            for other in self.robots:  # one that only rests on a charger makes room
+                if other.charger != NONE and other.wake is not None:
+                    self._ring(other, other.wake)
+                    break
             yield from self._stand(robot, WAIT_CHARGER, NONE, event)
-        charger = min(self._free_chargers, key=lambda c: (self.travel.drive_ms(robot.place, c), c))
-        self._free_chargers.remove(charger)
+            charger = cast("int", event.value)
         yield from self._go(robot, charger, self._z[charger], 0, GO_CHARGE, NONE)
         needed = max(0, math.ceil((self._resume_ms - robot.charge_ms) / self._per_ms))
         now = self.env._now
@@ -967,10 +992,11 @@ class Fleet:
         self._return_charger(charger)
 
     def _return_charger(self, charger: int) -> None:
-        self._free_chargers.append(charger)
-        self._free_chargers.sort()
+        """Pass a charger to the robot that has waited longest, or leave it free."""
         if self._charger_queue:
-            self._charger_queue.popleft().succeed()
+            self._charger_queue.popleft().succeed(charger)
+        else:
+            self._free_chargers.append(charger)
 
     # -- places -----------------------------------------------------------------------------------
 

@@ -197,6 +197,7 @@ class Warehouse:
         self._out_waiting: dict[int, deque[Event]] = {port: deque() for port in self._out_free}
         self._staged: dict[int, deque[Task]] = {port: deque() for port in self._in_free}
         self._staging_used = 0
+        self._unreceived = 0
         self._unplaced: dict[int, None] = {}
         self._port_of: dict[int, int] = {}
         self._dug: set[int] = set()
@@ -293,6 +294,7 @@ class Warehouse:
             lot = self.new_lot(sku, min(days), maker)
             for day in days:
                 boxes.append(self.new_box(sku, lot, day, self._full_mask, self.layout.truck, truck))
+        self._unreceived += len(boxes)
         self.people.post_truck(Truck(truck, port, boxes))
 
     def next_truck(self) -> int:
@@ -311,6 +313,7 @@ class Warehouse:
         ledger.on_order[sku] -= meters
         self.record((now, BOX_RECEIVED, box, truck.number, person))
         truck.left -= 1
+        self._unreceived -= 1
         if not truck.left:
             self.record((now, TRUCK_UNLOADED, truck.number))
         self._port_of[box] = truck.port
@@ -326,7 +329,8 @@ class Warehouse:
         now = self.env._now
         self._allocator_free_at = max(now, self._allocator_free_at) + self._allocation_ms
         yield Timeout(self.env, self._allocator_free_at - now)
-        if self._is_on_floor(box) and box not in self._picks:
+        is_free = self.ledger.order[box] == NONE and box not in self._open_left
+        if is_free and self.stock.place[box] != self.layout.outside:
             self._decide(box)
 
     def _decide(self, box: int) -> None:
@@ -680,8 +684,8 @@ class Warehouse:
     # -- what robots call -------------------------------------------------------------------------
 
     def expecting_put_aways(self) -> bool:
-        """Whether more boxes are about to come to the port."""
-        return bool(self.people.trucks)
+        """Whether boxes are still on a truck or in the hands of those who unload it."""
+        return self._unreceived > 0
 
     def locate(self, task: Task) -> bool:
         """Whether a task can be taken now; names the slot where that is left until pickup."""
@@ -817,36 +821,54 @@ class Warehouse:
         top = self.stock.top(self.stock.place[box], self.stock.column[box])
         return NONE if top == box else top
 
-    def dig_target(self, box: int, on_board: bool) -> tuple[int, int] | None:
-        """Where a blocker goes: another stack of the slot, (NONE, NONE) on board, the nearest open slot.
+    def dig_target(self, box: int, task: Task, on_board: bool) -> tuple[int, int] | None:
+        """Where a blocker goes: another stack of the slot, (NONE, NONE) on board, the nearest open stack.
 
-        None when nothing is left. The place is reserved at once, before others are given it.
+        Stacks in which wanted boxes stand come last, and those of older tasks under way not at all: the
+        oldest task always gets on, and robots do not bury each other's boxes for ever. None when nothing is
+        left. The place is reserved at once, before others are given it.
         """
-        ledger = self.ledger
-        slot, lot = ledger.place[box], ledger.lot[box]
-        for column, room in enumerate(ledger.column_room[slot]):
-            if room > 0 and column != ledger.column[box]:
-                ledger.reserve_column(slot, column, lot)
-                self._kept_for_digs += 1
-                return slot, column
-        if on_board:
-            return NONE, NONE
-        other = self._nearest_open(slot)
-        if other == NONE:
+        here, column = self.ledger.place[box], self.ledger.column[box]
+        nobody, seniors = self._next_task, task.number
+        slot, column = here, self._open_stack(here, column, nobody)
+        if column == NONE:
+            if on_board:
+                return NONE, NONE
+            slot, column = self._nearest_stack(here, nobody)
+        if column == NONE:
+            slot, column = self._nearest_stack(here, seniors)
+        if column == NONE:
             return None
+        self.ledger.reserve_column(slot, column, self.ledger.lot[box])
         self._kept_for_digs += 1
-        return other, ledger.reserve_place(other, lot)
+        return slot, column
 
-    def _nearest_open(self, slot: int) -> int:
-        """The open slot that the robot reaches soonest from a slot, or NONE."""
-        index, between, height = self.ledger.index, self.fleet.travel.between_ms, self._height
-        best, best_time = NONE, 0
+    def _open_stack(self, slot: int, other_than: int, before: int) -> int:
+        """A stack of a slot with room and without a box of any task numbered below `before`, or NONE.
+
+        Below the next number to be given counts every wanted box, below another one only tours under way.
+        """
+        cells, tasks = self.ledger.cells[slot], self._task_of
+        for column, room in enumerate(self.ledger.column_room[slot]):
+            if room > 0 and column != other_than:
+                wanted = (tasks[box] for box in cells[column] if box in tasks)
+                all_count = before == self._next_task
+                if not any(task.number < before and (task.assigned or all_count) for task in wanted):
+                    return column
+        return NONE
+
+    def _nearest_stack(self, slot: int, before: int) -> tuple[int, int]:
+        """The (slot, column) of an open stack that the robot reaches soonest from a slot, or NONE twice."""
+        is_open, between, height = self.ledger.index.is_open, self.fleet.travel.between_ms, self._height
+        best, best_column, best_time = NONE, NONE, 0
         for other in range(self.layout.slots):
-            if other != slot and index.is_open(other):
+            if other != slot and is_open(other):
                 time = between(slot, height[slot], other, height[other])
                 if best == NONE or time < best_time:
-                    best, best_time = other, time
-        return best
+                    column = self._open_stack(other, NONE, before)
+                    if column != NONE:
+                        best, best_column, best_time = other, column, time
+        return best, best_column
 
     def dig_out(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None:
         """A blocker is on the fork; one that stays on board keeps the place that it leaves."""

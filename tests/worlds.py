@@ -139,6 +139,9 @@ class World:
         found = stretches_of(self.rows, self.env.now)[robot]
         return [s for s in found if s.end > s.start and s.start > after]
 
+    def names(self, places):
+        return [self.layout.place_name(place) for place in places]
+
     def path(self, robot=0, after=-1):
         """The same as (activity, to, start, end), in words."""
         return [
