@@ -429,7 +429,7 @@ def _run_once(
         console.print()
         console.print(split)
     console.print()
-    console.print(about["limits"], style="bold", highlight=False)
+    console.print(about["limits"].replace(" %", "\u00a0%"), style="bold", highlight=False)
     console.print(f"\n{len(result.trace):,} facts, digest {result.digest}", highlight=False, soft_wrap=True)
     if out is not None:
         console.print(f"results in {out}, report in {out / 'report.html'}", highlight=False, soft_wrap=True)
@@ -508,15 +508,28 @@ def _title(loaded: "Loaded", more: str) -> str:
 
 def _kpi_table(kpis: dict[str, dict[str, Any]], title: str, width: int) -> "Table":
     """One line a KPI: its value, for a distribution the middle and the 95th percentile, and its sentence."""
-    from sim.kpis import KPIS
+    from sim.kpis import GROUPS, KPIS
 
     words = ("<", "what it is") if width >= _ROOM_FOR_WORDS else ()
     table = _table(">", "value", ">", "p50", ">", "p95", *words, first="measure", title=title)
-    for name, row in kpis.items():
-        texts = [_amount(row[key], row["unit"]) if key in row else "" for key in ("value", "p50", "p95")]
-        sentence = [KPIS[name].sentence] if words else []
-        table.add_row(_kpi_name(name), *texts, *sentence, style="dim" if row["value"] is None else None)
+    for heading, names in GROUPS.items():
+        shown = [name for name in names if name in kpis and not _is_split(kpis[name])]
+        if shown:
+            table.add_section()
+            table.add_row(heading, style="bold")
+        for name in shown:
+            row = kpis[name]
+            texts = [_amount(row[key], row["unit"]) if key in row else "" for key in ("value", "p50", "p95")]
+            sentence = [KPIS[name].sentence] if words else []
+            table.add_row(
+                f"  {_kpi_name(name)}", *texts, *sentence, style="dim" if row["value"] is None else None
+            )
     return table
+
+
+def _is_split(row: dict[str, Any]) -> bool:
+    """Whether a KPI is shown by its parts, in a table of its own."""
+    return row["unit"] == "s" and bool(row.get("parts"))
 
 
 _ROOM_FOR_WORDS: Final = 140
@@ -526,7 +539,7 @@ def _split_table(kpis: dict[str, dict[str, Any]]) -> "Table | None":
     """Where times go: one column a KPI in seconds that has parts, one line a cause, in shares of its sum."""
     splits: dict[str, dict[str, float]] = {}
     for name, row in kpis.items():
-        if row["unit"] != "s" or not row.get("parts"):
+        if not _is_split(row):
             continue
         whole = _kpi_name(name).removesuffix("time by cause").strip() or "robot"
         for part, value in row["parts"].items():
@@ -703,7 +716,11 @@ def _amount(value: float | None, unit: str) -> str:
     if unit == "s":
         return _duration(value)
     number = f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
-    return f"{number} {unit}"
+    if number == "1" and unit.endswith("s"):
+        unit = unit.removesuffix("s")
+    elif "/" in unit and value == 0:
+        unit = ""
+    return f"{number} {unit}".rstrip()
 
 
 def _duration(seconds: float) -> str:

@@ -32,7 +32,9 @@ Profile = Literal["two_stack", "mixed_10_9", "service_33", "zoned_165", "uniform
 class PortParams(Params):
     """A port: a place at which people and robots hand boxes over."""
 
-    name: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^\w[\w .-]*$")]
+    name: Annotated[
+        str, Field(min_length=1, max_length=32, pattern=r"^\w[\w .-]*$", description="name of the port")
+    ]
     aisle: JsonInt = fact(1, "aisle at which it stands, from 1", ge=1, le=MOST_SLOTS)
     x_m: JsonFloat = fact(0.0, "distance from the cross-aisle", unit="m", ge=0, le=100_000)
     z_m: JsonFloat = fact(0.0, "height of its places", unit="m", ge=0, le=1000)

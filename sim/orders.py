@@ -27,7 +27,9 @@ ORDERS_A_DAY: Final = 1 << 20
 class SkuParams(Params):
     """One SKU: a kind of meter that stations ask for by name."""
 
-    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
+    name: Annotated[
+        str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$", description="name of the SKU")
+    ]
     share: JsonFloat = fact(
         1.0, "share of demand, in proportion to the other SKUs", origin="assumption", gt=0
     )
@@ -36,8 +38,8 @@ class SkuParams(Params):
 class WindowParams(Params):
     """A part of the day that receives a share of the day's orders."""
 
-    start: Clock
-    end: Clock
+    start: Annotated[Clock, Field(description="begin of the window")]
+    end: Annotated[Clock, Field(description="end of the window")]
     share: JsonFloat = fact(1.0, "share of the day's orders", origin="assumption", ge=0, le=1)
 
 
@@ -55,8 +57,8 @@ class ScheduledOrderParams(Params):
     """One order of a schedule."""
 
     day: JsonInt = fact(0, "day of the run", unit="days", ge=0, le=36500)
-    at: Clock = "09:00"
-    sku: str
+    at: Clock = fact("09:00", "time of its release")
+    sku: Annotated[str, Field(description="name of the SKU")]
     meters: JsonInt = fact(60, "meters wanted", unit="meters", gt=0, le=10_000_000)
     station: JsonInt = fact(0, "number of the supply station", ge=0, le=100_000)
 
@@ -65,7 +67,7 @@ class ScheduledDeliveryParams(Params):
     """One delivery of a schedule."""
 
     day: JsonInt = fact(0, "day of the run", unit="days", ge=0, le=36500)
-    sku: str
+    sku: Annotated[str, Field(description="name of the SKU")]
     boxes: JsonInt = fact(60, "boxes on the truck", unit="boxes", gt=0, le=100_000)
 
 
@@ -115,7 +117,7 @@ class DemandParams(Params):
         min_length=7,
         max_length=7,
     )
-    campaign: CampaignParams | None = None
+    campaign: CampaignParams | None = fact(None, "a roll-out campaign, none when not given")
     stations: JsonInt = fact(40, "supply stations", origin="sourced", ge=1, le=100_000)
     review_days: JsonInt = fact(
         5, "days between two reviews of a station, T of (R,S)", unit="days", origin="sourced", ge=1, le=365
@@ -185,8 +187,8 @@ class SupplyParams(Params):
         ge=1,
         le=36500,
     )
-    arrive_from: Clock = "09:00"
-    arrive_to: Clock = "11:00"
+    arrive_from: Clock = fact("09:00", "trucks arrive from this time of day", origin="assumption")
+    arrive_to: Clock = fact("11:00", "trucks arrive up to this time of day", origin="assumption")
     age_days_min: JsonInt = fact(
         10, "least age of the verification on arrival", unit="days", origin="assumption", ge=0, le=3650
     )

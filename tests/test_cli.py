@@ -327,7 +327,18 @@ def test_validate_ends_with_one_on_failure(call, monkeypatch):
     check = validation.Check("rack", 1.0, 1.0, 0.9, 1.1, True, "s", "")
     monkeypatch.setattr(validation, "run_checks", lambda *_: [check])
     assert document(call, "validate") == {
-        "checks": [{"name": "rack", "expected": 1.0, "found": 1.0, "low": 0.9, "high": 1.1, "ok": True}]
+        "checks": [
+            {
+                "name": "rack",
+                "expected": 1.0,
+                "found": 1.0,
+                "low": 0.9,
+                "high": 1.1,
+                "ok": True,
+                "unit": "s",
+                "note": "",
+            }
+        ]
     }
     monkeypatch.setattr(validation, "run_checks", lambda *_: [check, check._replace(ok=False)])
     code, out, _ = call("validate")

@@ -110,7 +110,11 @@ class TestEveryPolicy:
 
 @pytest.mark.parametrize("name", RETRIEVAL)
 class TestEveryRetrieval:
-    @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5)), max_size=12), st.integers(0, 4), st.integers(0, 2))
+    @given(
+        st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5)), max_size=12),
+        st.integers(0, 4),
+        st.integers(0, 2),
+    )
     @settings(max_examples=40)
     def test_box_is_ready(self, name, boxes, tolerance, sku):
         """A rule names a ready box of the SKU as long as there is one and NONE otherwise, changing nothing."""
@@ -216,7 +220,9 @@ class TestEveryOrderType:
 
     def test_same_seed_same_orders(self, name):
         """The same seed gives the same orders, another one others, where chance decides."""
-        days = [[list(ORDER_TYPES[name](book, day)) for day in range(10)] for book in map(self.book, (1, 1, 2))]
+        days = [
+            [list(ORDER_TYPES[name](book, day)) for day in range(10)] for book in map(self.book, (1, 1, 2))
+        ]
         assert days[0] == days[1]
         if name in ("poisson", "stations", "hold_fill"):
             assert days[0] != days[2]

@@ -9,6 +9,7 @@ from sim.allocation import POLICIES
 from sim.calendar import DAY_MS
 from sim.ledger import OVERDUE, QUALIFIED
 from sim.opening import _in_proportion
+from sim.orders import ORDER_TYPES
 from sim.retrieval import RETRIEVAL
 from sim.scenario import from_dict, load
 from sim.simulation import Simulation
@@ -75,15 +76,21 @@ def test_skus_in_proportion():
     assert Counter(run.ledger.sku) == {0: 48, 1: 12}
 
 
-@pytest.mark.parametrize("lead", [0, 2, 5])
-def test_reviewed_stock_meets_target(lead):
-    """Under (R,S) the store at time 0 is filled to the target on average, whatever the lead time."""
-    fills = [
-        len(in_slots(opened(seed, supply={"lead_time_days": lead, "min_boxes": 1}))) / 120 for seed in range(40)
+@pytest.mark.parametrize(("lead", "days_short"), [(0, 1), (2, 4), (5, 6)])
+def test_reviewed_stock_meets_its_level(lead, days_short):
+    """Under (R,S) the store at time 0, a Monday, holds S less what is on order and what Friday has taken."""
+    boxes = [
+        len(in_slots(opened(
+            seed, skus=[{"name": "A"}], supply={"lead_time_days": lead, "min_boxes": 1},
+            demand={"orders_per_day": 8, "mean_meters": 15, "size_cv": 0, "full_box_share": 1},
+        )))
+        for seed in range(40)
     ]  # fmt: skip
-    # Day 0 is a review day: half a review's demand above the mean is not there yet, or 8 x 1.25 / 120 = 0.08.
-    # Standard error: the fill spreads over a review's demand, about 0.1, so 0.016 in 40 runs.
-    assert abs(sum(fills) / len(fills) - 0.65) < 0.08 + 4 * 0.016, fills
+    # S = 78 + 8 (lead + 0.5 x 5 / 2) = 88, 104 and 128. In the past a review comes after the orders of its day,
+    # so Friday is missing. On order is with lead 2 what Thursday called off (Tuesday to Thursday), with lead 5
+    # also what Monday called off (Friday and Monday). Demand is Poisson: four standard errors of the mean.
+    expected = 78 + 8 * (lead + 1.25) - 8 * days_short
+    assert abs(sum(boxes) / 40 - expected) < 4 * (8 * days_short / 40) ** 0.5
 
 
 def test_luoyang_opens_at_its_fill():
@@ -107,7 +114,7 @@ def test_trucks_under_way():
 
 
 def test_nothing_at_the_gate_at_midnight():
-    """No truck of the past is left over to arrive at time 0, even when trucks come the day they are called."""
+    """No truck of the past is left over to arrive at time 0, even when trucks come on the day of the call."""
     run = opened(supply={"lead_time_days": 0, "min_boxes": 1})
     run.advance(3_600_000)
     assert run.trace.table("truck_arrived")["time_ms"].size == 0
@@ -126,20 +133,31 @@ def test_listed_demand_keeps_the_fill():
     assert len(in_slots(run)) == 78
 
 
-def test_ages_spread_over_a_dwell():
-    """First in, first out: ages in store spread evenly from nothing to one dwell."""
+def test_ages_are_those_of_the_last_orders():
+    """First in, first out, one in for each out: of each day as many boxes are left as went out."""
     run = opened(
-        initial={"fill": 1.0}, demand={"kind": "hold_fill", "weekdays": [1.0] * 7},
-        skus=[{"name": "A"}], policy={"retrieval": "fifo"},
-        calendar={"weekdays": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]},
-    )  # fmt: skip
-    ages = sorted(-run.ledger.received_ms[box] / DAY_MS for box in in_slots(run))
-    # 120 boxes at 8 a day, days without rest: 15 days. In 15 days come 120 boxes, give or take sqrt(15 x 6) orders
-    # of 20 meters and their spread, about 16 boxes: quartiles at 3.75, 7.5 and 11.25, each within 2 days.
-    assert ages[0] >= 0.99
-    assert 12 <= ages[-1] <= 19
-    for quartile in (1, 2, 3):
-        assert abs(ages[30 * quartile] - 3.75 * quartile) < 2.5
+        initial={"fill": 1.0},
+        skus=[{"name": "A"}],
+        policy={"retrieval": "fifo"},
+        demand={
+            "kind": "hold_fill",
+            "orders_per_day": 8,
+            "mean_meters": 15,
+            "size_cv": 0,
+            "full_box_share": 1,
+        },
+    )
+    # Each order is one box. The store holds the last 120 that came in, one for each of the last 120 orders.
+    expected: Counter[int] = Counter()
+    day = 0
+    while expected.total() < 120:
+        day -= 1
+        orders = len(list(ORDER_TYPES["poisson"](run.book, day)))
+        expected[day] += min(orders, 120 - expected.total())
+    found = Counter(run.ledger.received_ms[box] // DAY_MS for box in in_slots(run))
+    assert found == +expected
+    # 120 boxes at 8 a working day last 15 working days, which are 21 days.
+    assert abs(day + 21) <= 4
 
 
 def test_old_lots_leave():
@@ -210,20 +228,23 @@ def test_open_boxes_stand_in_the_rack():
 
 
 def test_boxes_too_many_wait_in_staging():
-    """What the past has brought beyond the places stands in staging at time 0, and is stored when there is room."""
+    """What the past has brought beyond the places of the store stands in staging at time 0."""
     run = opened(
+        seed=6,
         initial={"fill": 1.0},
         supply={"target_fill": 1.0, "lead_time_days": 0, "min_boxes": 1},
-        people={"count": 0},
+        robots={"count": 0},
     )
+    # S = 120 + 8 x 1.25 = 130 boxes, of which about a day's demand has gone again by Monday.
     staged = [box for box, place in enumerate(run.stock.place) if place == run.layout.staging]
-    meters = 15 * (len(in_slots(run)) + len(staged)) + sum(
-        mask.bit_count()
-        for box, mask in enumerate(run.stock.mask)
-        if run.stock.place[box] == run.layout.loose_rack
-    )
-    assert meters == sum(run.ledger.on_hand)
-    assert len(in_slots(run)) == 120 or not staged
+    assert (len(in_slots(run)), len(staged)) == (120, 3)
+    assert all(box in run.ledger.ready for box in staged)
+    racked = [
+        mask
+        for mask, place in zip(run.stock.mask, run.stock.place, strict=True)
+        if place == run.layout.loose_rack
+    ]
+    assert sum(run.ledger.on_hand) == 15 * 123 + sum(mask.bit_count() for mask in racked)
 
 
 def test_empty_store():

@@ -43,7 +43,9 @@ def ready(world):
 def stop_costs(axes, acceleration):
     """Times between places of the reference store, slot bases and ports."""
     layout = layout_of()
-    robot = RobotParams(axes=axes, acceleration_m_per_s2=acceleration, lift_acceleration_m_per_s2=acceleration)
+    robot = RobotParams(
+        axes=axes, acceleration_m_per_s2=acceleration, lift_acceleration_m_per_s2=acceleration
+    )
     travel = Travel(layout, robot)
     z = layout.z_mm.tolist()
     return layout, lambda a, b: travel.between_ms(a, z[a], b, z[b])
@@ -228,7 +230,9 @@ class TestTimes:
         assert [(to, end - 1) for _, to, _, end in world.path()[:5]] == [
             ("in", 6000), ("1-01-1", 16428), ("2-05-3", 35364), ("out", 57228), ("out", 63228),
         ]  # fmt: skip
-        assert world.facts("tour_started") == [{"time": 1, "robot": 0, "tour": 0, "put_aways": 1, "retrievals": 1}]
+        assert world.facts("tour_started") == [
+            {"time": 1, "robot": 0, "tour": 0, "put_aways": 1, "retrievals": 1}
+        ]
 
     def test_single_command_makes_two_tours(self):
         """Under single command the order goes first and the put-away follows in a tour of its own."""
@@ -346,7 +350,9 @@ class TestPorts:
 
     def test_robots_share_a_port(self):
         """Two robots that fetch at one port come one after the other; the second waits for the first to leave."""
-        world = World(robots={"count": 2, "carry": 1}, policy={"dwell": "port", "allocation": "random"}, start=False)
+        world = World(
+            robots={"count": 2, "carry": 1}, policy={"dwell": "port", "allocation": "random"}, start=False
+        )
         world.truck(2)
         ready(world).run(60)
         picks = [[s for s in world.stretches(r) if s.to_place == world.layout.inbound] for r in (0, 1)]
@@ -376,7 +382,10 @@ class TestAisles:
     def test_robots_pass_when_allowed(self):
         """With passing the second robot goes in at once."""
         world = self.two(["1-05-1", "2-09-1"], passing=True)
-        assert [world.path(robot)[0][:3] for robot in (0, 1)] == [("work", "1-05-1", 0), ("work", "2-09-1", 0)]
+        assert [world.path(robot)[0][:3] for robot in (0, 1)] == [
+            ("work", "1-05-1", 0),
+            ("work", "2-09-1", 0),
+        ]
 
     def test_slot_worked_on_is_locked(self):
         """With passing, a robot that wants the slot of another waits, and the wait is recorded as a conflict."""
@@ -398,7 +407,9 @@ class TestAisles:
             world.order(15)
         world.run(200)
         at = world.slot("1-01-1")
-        work = [s for r in (0, 1) for s in world.stretches(r, after=59_999) if s.to_place == at and s.task != NONE]
+        work = [
+            s for r in (0, 1) for s in world.stretches(r, after=59_999) if s.to_place == at and s.task != NONE
+        ]
         handling = sorted((s.start, s.end, s.robot) for s in work if s.activity != WAIT_CONFLICT)
         assert [robot for *_, robot in handling] == [0, 1]
         assert handling[1][0] >= handling[0][1]
@@ -450,7 +461,13 @@ class TestAisles:
 class TestRest:
     @pytest.mark.parametrize(
         ("dwell", "place"),
-        [("port", "in"), ("outbound", "out"), ("stay", "1-01-1"), ("charger", "charger-1"), ("centre", "2-03-1")],
+        [
+            ("port", "in"),
+            ("outbound", "out"),
+            ("stay", "1-01-1"),
+            ("charger", "charger-1"),
+            ("centre", "2-03-1"),
+        ],
     )
     def test_robot_rests_at_its_dwell_point(self, dwell, place):
         """After its work a robot drives to its dwell point and stands there."""
@@ -609,7 +626,13 @@ class Waiting(DispatchView):
     __slots__ = ("_minutes",)
 
     def __init__(self, **minutes):
-        classes = {"issue": ISSUE, "put_away": PUT_AWAY, "loose": LOOSE_RETURN, "empties": EMPTIES, "count": COUNT}
+        classes = {
+            "issue": ISSUE,
+            "put_away": PUT_AWAY,
+            "loose": LOOSE_RETURN,
+            "empties": EMPTIES,
+            "count": COUNT,
+        }
         self._minutes = {classes[name]: value for name, value in minutes.items()}
 
     def waiting_since_ms(self, task_class):
@@ -678,7 +701,9 @@ class TestDispatch:
 
     def test_stuck_put_aways_let_counts_pass(self):
         """In a full store, put-aways that find no slot at pickup do not hold up a count."""
-        world = World(policy={"dwell": "stay", "decide_at": "pickup"}, rows=1, columns=1, levels=1, boxes_per_slot=1)
+        world = World(
+            policy={"dwell": "stay", "decide_at": "pickup"}, rows=1, columns=1, levels=1, boxes_per_slot=1
+        )
         world.stock_box("1-01-1")
         world.truck(1)
         world.run(60)
@@ -787,7 +812,10 @@ class TestDigging:
         world.run(100)
         assert standing(world, "1-01-1", 0) == []
         assert standing(world, "1-01-1", 1) == [top, middle]
-        assert [(f["box"], f["slot"], f["to_place"]) for f in world.facts("box_dug")] == [(top, 0, 0), (middle, 0, 0)]
+        assert [(f["box"], f["slot"], f["to_place"]) for f in world.facts("box_dug")] == [
+            (top, 0, 0),
+            (middle, 0, 0),
+        ]
         # At the stack at 4.428. Tiers are 0.2 m: up 0.4 m 1.789, pick 6: 12.217; down 0.4 m, place 6: 20.006; up 0.2 m
         # 1.265 + 6: 27.271; on the first blocker, at 0.2 m, 6: 33.271; down 1.265, pick 6: 40.536.
         assert [(what, end) for what, _, _, end in world.path()[:6]] == [
@@ -890,7 +918,9 @@ class TestDigging:
         world.order(30)
         world.run(200)
         assert [f["box"] for f in world.facts("box_dug")] == [boxes[1]]
-        last = next(s for s in world.stretches() if s.end == world.facts("box_moved", box=boxes[0])[1]["time"])
+        last = next(
+            s for s in world.stretches() if s.end == world.facts("box_moved", box=boxes[0])[1]["time"]
+        )
         assert last.planned_end - last.arrive >= 6000
 
     def test_dug_box_can_be_had_again(self):
@@ -960,7 +990,9 @@ class Busy:
 
     def order(self):
         boxes, sku = 1 + self.draw(4), self.draw(3) % 2
-        self.world.order(15 * boxes + (1 + self.draw(14) if self.draw(100) < 100 * self.loose else 0), sku=sku)
+        self.world.order(
+            15 * boxes + (1 + self.draw(14) if self.draw(100) < 100 * self.loose else 0), sku=sku
+        )
 
     def handed(self, hours):
         """Orders handed over in each of so many hours."""
@@ -987,8 +1019,15 @@ CASES = {
     "stack by stack": {"robots": {**STACKS, "handling_unit": "stack", "count": 2}, "fill": 0.7},
     "one port": {"robots": {"count": 2}, "ports": [{"name": "port", "out_places": 2, "in_places": 2}]},
     "port in the aisle": {"robots": {"count": 2}, "ports": [{"name": "port", "x_m": 2.0}]},
-    "at pickup": {"robots": {"count": 2}, "policy": {"decide_at": "pickup", "allocation": "random"}, "fill": 0.95},
-    "stacks at pickup": {"robots": {**STACKS, "count": 2}, "policy": {"dwell": "centre", "decide_at": "pickup"}},
+    "at pickup": {
+        "robots": {"count": 2},
+        "policy": {"decide_at": "pickup", "allocation": "random"},
+        "fill": 0.95,
+    },
+    "stacks at pickup": {
+        "robots": {**STACKS, "count": 2},
+        "policy": {"dwell": "centre", "decide_at": "pickup"},
+    },
     "small battery": {"robots": {"count": 3, "run_h": 0.5, "charge_h": 0.4}, "policy": {"dwell": "charger"}},
 }
 
@@ -1068,7 +1107,10 @@ class TestLaws:
     def test_board_is_never_overloaded(self, case):
         """A robot never has more boxes on board than it carries, and a tour no more than that each way."""
         world = busy(case).world
-        carry, own = world.fleet.params.carry, [world.layout.robot_place(r) for r in range(world.fleet.params.count)]
+        carry, own = (
+            world.fleet.params.carry,
+            [world.layout.robot_place(r) for r in range(world.fleet.params.count)],
+        )
         board = dict.fromkeys(own, 0)
         for f in world.facts("box_moved"):
             for place, change in ((f["from_place"], -1), (f["to_place"], 1)):
@@ -1113,7 +1155,9 @@ class TestLaws:
         rows = [
             (seq, kind, row)
             for kind in moves
-            for seq, row in zip(seqs(busy(case).world.rows, kind), named(busy(case).world.rows, kind), strict=True)
+            for seq, row in zip(
+                seqs(busy(case).world.rows, kind), named(busy(case).world.rows, kind), strict=True
+            )
         ]
         for _, kind, row in sorted(rows, key=lambda each: each[0]):
             before = state.get(row["task"])
@@ -1147,9 +1191,13 @@ class TestSharing:
         dispatch=st.sampled_from(sorted(DISPATCH)),
         command=st.sampled_from(["single", "dual"]),
         backlog=st.integers(1, 5),
-        ports=st.sampled_from([None, [{"name": "p", "out_places": 1, "in_places": 1}], [{"name": "p", "x_m": 2.0}]]),
+        ports=st.sampled_from(
+            [None, [{"name": "p", "out_places": 1, "in_places": 1}], [{"name": "p", "x_m": 2.0}]]
+        ),
     )
-    @settings(max_examples=60, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # shrinking takes minutes
+    @settings(
+        max_examples=60, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+    )  # shrinking takes minutes
     def test_robots_never_deadlock(
         self, seed, count, carry, stacked, passing, dwell, dispatch, command, backlog, ports
     ):
