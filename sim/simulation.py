@@ -325,7 +325,7 @@ class Simulation:
             for order in self._read_orders("initial.orders", scn.initial.orders):
                 due = order.due_ms
                 if due is None:
-                    due = self.calendar.add_open_ms(0, round(scn.demand.due_h * 3_600_000))
+                    due = self.calendar.add_open_ms(order.at_ms, round(scn.demand.due_h * 3_600_000))
                 self.env.process(self._release_listed(order, due))
 
     def _release_listed(self, order: OrderSpec, due: int) -> "Life":

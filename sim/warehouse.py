@@ -828,15 +828,16 @@ class Warehouse:
         oldest task always gets on, and robots do not bury each other's boxes for ever. None when nothing is
         left. The place is reserved at once, before others are given it.
         """
-        here, column = self.ledger.place[box], self.ledger.column[box]
-        nobody, seniors = self._next_task, task.number
-        slot, column = here, self._open_stack(here, column, nobody)
-        if column == NONE:
-            if on_board:
+        here, own = self.ledger.place[box], self.ledger.column[box]
+        slot, column = NONE, NONE
+        for before in (self._next_task, task.number):
+            slot, column = here, self._open_stack(here, own, before)
+            if column == NONE and on_board:
                 return NONE, NONE
-            slot, column = self._nearest_stack(here, nobody)
-        if column == NONE:
-            slot, column = self._nearest_stack(here, seniors)
+            if column == NONE:
+                slot, column = self._nearest_stack(here, before)
+            if column != NONE:
+                break
         if column == NONE:
             return None
         self.ledger.reserve_column(slot, column, self.ledger.lot[box])

@@ -6,6 +6,7 @@ A rule that is added to a dict is covered here at once; what is particular to it
 import copy
 import inspect
 import re
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -152,14 +153,12 @@ class TestEveryDispatch:
     def test_class_has_work(self, name, ages, ageing):
         """A rule names a class in which a task waits, and NONE when none does."""
 
-        class Queues:
-            env = type("Now", (), {"now": 10**7, "_now": 10**7})
-            ageing_ms = ageing
-            waiting = [
-                [] if age is None else [Task(0, kind, 0, 0, 0, 10**7 - age)] for kind, age in enumerate(ages)
-            ]
-
-        named = DISPATCH[name](DispatchView(Queues))
+        waits = [
+            [] if age is None else [Task(0, kind, 0, 0, 0, 10**7 - age)] for kind, age in enumerate(ages)
+        ]
+        clock = SimpleNamespace(now=10**7, _now=10**7)
+        fleet = SimpleNamespace(env=clock, ageing_ms=ageing, waiting=waits)
+        named = DISPATCH[name](DispatchView(fleet))
         waiting = [kind for kind, age in enumerate(ages) if age is not None]
         assert named in waiting if waiting else named == NONE
 

@@ -86,9 +86,9 @@ def test_reviewed_stock_meets_its_level(lead, days_short):
         )))
         for seed in range(40)
     ]  # fmt: skip
-    # S = 78 + 8 (lead + 0.5 x 5 / 2) = 88, 104 and 128. In the past a review comes after the orders of its day,
-    # so Friday is missing. On order is with lead 2 what Thursday called off (Tuesday to Thursday), with lead 5
-    # also what Monday called off (Friday and Monday). Demand is Poisson: four standard errors of the mean.
+    # S = 78 + 8 (lead + 0.5 x 5 / 2) = 88, 104 and 128. In the past a review comes after the orders of its
+    # day, so Friday is missing. On order is with lead 2 what Thursday called off (Tuesday to Thursday), with
+    # lead 5 also what Monday called off (Friday and Monday). Demand is Poisson: four standard errors.
     expected = 78 + 8 * (lead + 1.25) - 8 * days_short
     assert abs(sum(boxes) / 40 - expected) < 4 * (8 * days_short / 40) ** 0.5
 
