@@ -84,7 +84,7 @@ class Zones:
 @st.composite
 def stores(draw):
     """A small store with slots of 0 to 3 boxes, port times with ties, and random SKU shares."""
-    rows, columns, levels = draw(st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 3)))
+    rows, columns, levels = draw(st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 2)))
     layout = layout_of(
         rows=rows, columns=columns, levels=levels, boxes_per_slot=draw(st.integers(1, 3)),
         capacity=[{"columns": [c + 1], "boxes": draw(st.integers(0, 3))} for c in range(1, columns)],
@@ -96,11 +96,11 @@ def stores(draw):
 
 operations = st.lists(
     st.tuples(
-        st.sampled_from(["take", "take", "take", "give", "block", "unblock", "ask"]),
-        st.integers(0, 35),
-        st.integers(0, 2),
+        st.sampled_from(["take", "take", "take", "give", "give", "block", "unblock", "ask"]),
+        st.integers(0, 15),
+        st.integers(0, 1),
     ),
-    max_size=60,
+    max_size=100,
 )
 
 
@@ -295,6 +295,18 @@ class TestIndex:
         assert (index.room, index.lots, index.open_places) == (fresh.room, {}, fresh.open_places)
         for name in set(POLICIES) - {"random"}:
             assert POLICIES[name](BOX, view, STREAM) == POLICIES[name](BOX, fresh_view, STREAM)
+
+    def test_blocked_slot_stays_closed(self):
+        """A place given back in a slot that is out of use opens nothing until the slot is put back."""
+        index = SlotIndex(layout_of(rows=1, columns=2, levels=1, boxes_per_slot=1), [1, 2])
+        view = SlotView(index)
+        assert (view.first_open("port_time"), view.first_empty(), view.nth_open(0.0)) == (0, 0, 0)
+        index.take(0, 3)
+        index.block(0, True)
+        index.give(0, 3)
+        assert (view.first_open("port_time"), view.first_empty(), view.nth_open(0.0)) == (1, 1, 1)
+        index.block(0, False)
+        assert (view.first_open("port_time"), view.first_empty(), view.is_open(0)) == (0, 0, True)
 
     def test_ranges_are_half_open(self):
         """Ranks are asked from the first up to, and without, the last."""

@@ -772,6 +772,20 @@ class TestVisits:
         assert order == [visits[0].number, visits[1].number, issue, visits[2].number]
         assert [f["task"] for f in world.facts("task_returned")] == [visits[2].number]
 
+    def test_visits_that_lead_make_a_stop(self):
+        """A tour of visits that was named although an order waits calls at one slot before it yields."""
+        world = World(policy={"dwell": "stay", "dispatch": "oldest-first"}, start=False)
+        world.stock_box("1-01-1")
+        for column in (3, 6):
+            world.warehouse.visit(world.slot(f"1-{column:02}-1"), 1000)
+        world.run(1)
+        world.order(15)
+        world.start()
+        world.run(300)
+        # Oldest first: a visit, then urgent work takes over, then the older visit again, then the order.
+        assert [f["task"] for f in world.facts("task_done")] == [0, 1, 2]
+        assert [f["task"] for f in world.facts("task_returned")] == [1]
+
     def test_visits_go_on_without_urgent_work(self):
         """Another visit that comes meanwhile does not end the tour."""
         world = World(policy=STAY, start=False)
