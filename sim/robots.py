@@ -429,6 +429,7 @@ class Floor(Protocol):
     def where(self, box: int) -> tuple[int, int, int]: ...
     def landing(self, slot: int, column: int) -> int: ...
     def blocker_of(self, task: Task) -> int: ...
+    def can_dig(self, task: Task, on_board: int) -> bool: ...
     def dig_target(self, box: int, task: Task, on_board: bool) -> tuple[int, int] | None: ...
     def dig_out(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None: ...
     def dig_in(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None: ...
@@ -731,6 +732,7 @@ class Fleet:
         for task in tasks:
             held: list[tuple[int, tuple[int, int]]] = []
             blocker = NONE
+            begun = False
             while True:
                 slot, column, tier = floor.where(task.box)
                 if column == NONE:
@@ -742,6 +744,9 @@ class Fleet:
                 blocker = floor.blocker_of(task)
                 if blocker == NONE:
                     break
+                if not begun and not floor.can_dig(task, self._carry - len(robot.board) - 1):
+                    break
+                begun = True
                 target = floor.dig_target(blocker, task, len(robot.board) + 2 <= self._carry)
                 if target is None:
                     break

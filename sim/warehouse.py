@@ -821,6 +821,23 @@ class Warehouse:
         top = self.stock.top(self.stock.place[box], self.stock.column[box])
         return NONE if top == box else top
 
+    def can_dig(self, task: Task, on_board: int) -> bool:
+        """Whether every box that stands on a task's box has somewhere to go, on board or in another stack.
+
+        A dig that cannot be finished would only move boxes to and fro.
+        """
+        ledger = self.ledger
+        own = ledger.place[task.box], ledger.column[task.box]
+        left = ledger.blockers(task.box) - max(0, on_board)
+        for slot in range(self.layout.slots):
+            if left <= 0:
+                break
+            if ledger.index.is_open(slot):
+                for column, room in enumerate(ledger.column_room[slot]):
+                    if room > 0 and (slot, column) != own and self._may_take(slot, column, task.number):
+                        left -= room
+        return left <= 0
+
     def dig_target(self, box: int, task: Task, on_board: bool) -> tuple[int, int] | None:
         """Where a blocker goes: another stack of the slot, (NONE, NONE) on board, the nearest open stack.
 
@@ -849,14 +866,19 @@ class Warehouse:
 
         Below the next number to be given counts every wanted box, below another one only tours under way.
         """
-        cells, tasks = self.ledger.cells[slot], self._task_of
         for column, room in enumerate(self.ledger.column_room[slot]):
-            if room > 0 and column != other_than:
-                wanted = (tasks[box] for box in cells[column] if box in tasks)
-                all_count = before == self._next_task
-                if not any(task.number < before and (task.assigned or all_count) for task in wanted):
-                    return column
+            if room > 0 and column != other_than and self._may_take(slot, column, before):
+                return column
         return NONE
+
+    def _may_take(self, slot: int, column: int, before: int) -> bool:
+        """Whether no box of a task numbered below `before` stands in a stack (see `_open_stack`)."""
+        all_count = before == self._next_task
+        for box in self.ledger.cells[slot][column]:
+            task = self._task_of.get(box)
+            if task is not None and task.number < before and (task.assigned or all_count):
+                return False
+        return True
 
     def _nearest_stack(self, slot: int, before: int) -> tuple[int, int]:
         """The (slot, column) of an open stack that the robot reaches soonest from a slot, or NONE twice."""

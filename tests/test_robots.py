@@ -925,6 +925,19 @@ class TestDigging:
         world.run(3600)
         assert [f["box"] for f in world.facts("meters_issued")] == [0, 2]
 
+    def test_hopeless_dig_is_not_begun(self):
+        """A dig for whose boxes there is no room moves nothing: the task waits, and nothing is counted as dug."""
+        # One stack of three, the oldest box below two others, one box on board at a time, and one place elsewhere:
+        # the first blocker would fit, the second would not.
+        world = stacks(rows=1, boxes_per_slot=3, robots={"carry": 1})
+        pile(world, "1-01-1", 3)
+        pile(world, "1-02-1", 2)
+        world.order(15)
+        world.run(600)
+        assert world.facts("box_dug") == []
+        assert [f["task"] for f in world.facts("task_returned")] == [0, 0]
+        assert standing(world, "1-01-1") == [0, 1, 2]
+
     def test_own_slot_is_a_last_stack_too(self):
         """The other stack of the slot is used as well when it is the last one, though a wanted box stands in it."""
         world = stacks(rows=1, columns=1, boxes_per_slot=6, tiers=3, robots={"carry": 1})
