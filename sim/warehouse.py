@@ -929,7 +929,10 @@ class Warehouse:
     # -- the calendar and the keeper ----------------------------------------------------------------
 
     def expire(self, today: int) -> None:
-        """Withdraw every box whose verification is too old on a day (an ordinal)."""
+        """Withdraw every box whose verification is too old on a day (an ordinal).
+
+        Age is judged when a box is reserved: one that is reserved on its last day is still handed over.
+        """
         limit = today - self._max_age
         ready = self.ledger.ready
         for sku in range(len(self.ledger.on_hand)):
