@@ -910,6 +910,8 @@ class Warehouse:
             (now, BOX_DUG, box, slot, slot if target[0] == NONE else target[0], robot.number, task.number)
         )
         self.record((now, BOX_MOVED, box, slot, robot.own, NONE, NONE, robot.number, task.number, robot.own))
+        if target[0] != NONE:
+            self._place_freed()
 
     def dig_in(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None:
         """A blocker stands at its new place, and may be had again."""

@@ -938,6 +938,29 @@ class TestDigging:
         assert [f["task"] for f in world.facts("task_returned")] == [0, 0]
         assert standing(world, "1-01-1") == [0, 1, 2]
 
+    def test_place_that_a_dig_frees_is_given_on(self):
+        """A received box that found no room gets the place that a blocker leaves for good, as soon as it is left."""
+
+        def store(receive_s):
+            # Box 0 stands under two others; one of them waits on board, the other takes the last place of 1-02-1.
+            world = stacks(rows=1, boxes_per_slot=3, robots={"carry": 2},
+                           people={"count": 1, "unload_s": 0, "receive_s": receive_s})  # fmt: skip
+            pile(world, "1-01-1", 3)
+            pile(world, "1-02-1", 2)
+            world.order(15)
+            world.truck(1)
+            return world
+
+        late = store(3600)
+        late.run(600)
+        dug_s = late.facts("box_dug")[1]["time"] / 1000
+        world = store(dug_s - 1)  # received in the last second before the second blocker is lifted
+        world.run(600)
+        assert [f["time"] / 1000 for f in world.facts("allocation_failed")] == [dug_s - 1]
+        assert [(f["time"] / 1000, f["box"], f["slot"]) for f in world.facts("slot_allocated")] == [
+            (dug_s, 5, 0)
+        ]
+
     def test_own_slot_is_a_last_stack_too(self):
         """The other stack of the slot is used as well when it is the last one, though a wanted box stands in it."""
         world = stacks(rows=1, columns=1, boxes_per_slot=6, tiers=3, robots={"carry": 1})
