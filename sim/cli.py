@@ -347,7 +347,7 @@ def export(
     boxes = write_stock(
         stock, state_at(result.trace, result.layout, t_ms), result.layout,
         [sku.name for sku in scenario.skus], scenario.time.start,
-        encoding=encoding, language="zh" if chinese else "en", assets=assets,  # type: ignore[arg-type]
+        encoding=encoding, language="zh" if chinese else "en", assets=assets, names=result.names,  # type: ignore[arg-type]
     )  # fmt: skip
     if json:
         _write_json({"file": str(stock), "boxes": boxes, "at_s": t_ms / 1000})

@@ -61,6 +61,7 @@ class Simulation:
         self.env = Clock()
         self.sku_names = [sku.name for sku in scn.skus]
         self.stations: list[str] = []
+        self._listed: dict[str, dict[str, Any]] = {}
         self._stacked = scn.robots.access == "stack_lifo"
         self._shares = [sku.share for sku in scn.skus]
         self._one_for_one = scn.demand.kind in ("hold_fill", "saturated")
@@ -147,13 +148,14 @@ class Simulation:
         )
 
     def names(self) -> dict[str, Any]:
-        """What the numbers in the facts stand for."""
+        """What the numbers in the facts stand for; what came from a stock list keeps its names."""
         return {
             "start": self.start.isoformat(),
             "meters_per_box": self.layout.meters_per_box,
             "places": list(self.layout.names),
             "skus": self.sku_names,
             "stations": self.stations,
+            **self._listed,
         }
 
     # -- the processes of the outside world ---------------------------------------------------------
@@ -369,12 +371,16 @@ class Simulation:
             key = (row.sku, row.lot)
             first_verified[key] = min(first_verified.get(key, row.verified_day), row.verified_day)
         lots = {key: warehouse.new_lot(key[0], first, NONE) for key, first in first_verified.items()}
+        self._listed = {"boxes": {}, "assets": {}, "lots": {str(lot): key[1] for key, lot in lots.items()}}
         for row in rows:
             in_slot = row.place < layout.slots
             box = warehouse.new_box(
                 row.sku, lots[row.sku, row.lot], row.verified_day, (1 << row.meters) - 1,
                 row.place if in_slot else layout.outside, NONE,
             )  # fmt: skip
+            self._listed["boxes"][str(box)] = row.box
+            if row.assets:
+                self._listed["assets"][str(box)] = list(row.assets)
             if STATE_CODES[row.state] != QUALIFIED:
                 warehouse.set_state_at_start(box, STATE_CODES[row.state])
             if in_slot:

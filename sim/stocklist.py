@@ -11,7 +11,7 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from itertools import islice
@@ -169,12 +169,14 @@ def write_stock(
     encoding: Literal["utf-8", "utf-8-sig", "gb18030"] = "utf-8",
     language: Literal["en", "zh"] = "en",
     assets: bool = False,
+    names: Mapping[str, Any] | None = None,
 ) -> int:
     """Write the boxes that the records give in the store as a stock list; gives how many they are.
 
     The ending of `path` chooses CSV (in this encoding) or XLSX; a sheet is named after the instant, which
-    counts from `start`. With `assets`, the numbers of the meters that are left stand in a column. Boxes
-    and lots go by their numbers. Raises StockListError for another ending or more rows than a sheet has.
+    counts from `start`. With `assets`, the numbers of the meters that are left stand in a column. Boxes, lots
+    and meters go by their numbers, those that came from a stock list by what it called them: the `names` of
+    the run. Raises StockListError for another ending or more rows than a sheet has.
     """
     path = Path(path)
     if path.suffix.lower() not in (".csv", ".xlsx"):
@@ -183,6 +185,9 @@ def write_stock(
     headings = columns if language == "en" else [_STOCK_COLUMNS[column][0] for column in columns]
     state_names = STATES if language == "en" else tuple(CHINESE[name] for name in STATES)
     gone = {layout.truck, layout.handed_over, layout.outside}
+    listed = names or {}
+    box_names, lot_names, asset_numbers = (listed.get(key, {}) for key in ("boxes", "lots", "assets"))
+    taken = set(box_names.values())
     rows: list[list[Any]] = []
     for box, place, column, tier, sku, lot, day, mask, code in zip(
         state.box.tolist(), state.recorded_place.tolist(), state.recorded_column.tolist(),
@@ -191,18 +196,20 @@ def write_stock(
     ):  # fmt: skip
         if mask and place not in gone:
             rows.append([
-                str(box),
+                box_names.get(str(box)) or _free_name(str(box), taken),
                 layout.place_name(place),
                 f"{column + 1}.{tier + 1}" if column >= 0 else "",
                 skus[sku],
-                str(lot),
+                lot_names.get(str(lot), str(lot)),
                 date.fromordinal(day),
                 mask.bit_count(),
                 state_names[code],
             ])  # fmt: skip
             if assets:
                 meters = [k for k in range(state.meters_per_box) if mask >> k & 1]
-                rows[-1].append(";".join(asset_number(box * state.meters_per_box + k) for k in meters))
+                own = asset_numbers.get(str(box))
+                first = box * state.meters_per_box
+                rows[-1].append(";".join(own[k] if own else asset_number(first + k) for k in meters))
     if path.suffix.lower() == ".csv":
         with path.open("w", encoding=encoding, newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([headings, *rows])
@@ -210,6 +217,13 @@ def write_stock(
         instant = datetime.combine(start, time()) + timedelta(milliseconds=state.t_ms)
         _write_sheet(path, f"{instant:%Y-%m-%d %H.%M.%S}", [headings, *rows])
     return len(rows)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """A name for a box of the run that no box of the stock list has."""
+    while name in taken:
+        name += "-new"
+    return name
 
 
 def _stock_row(cells: "_Cells", layout: "Layout", skus: Sequence[str], start: date | None) -> StockRow:
