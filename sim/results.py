@@ -25,7 +25,7 @@ import numpy as np
 from sim.calendar import WorkCalendar
 from sim.scenario import Loaded, ScenarioError, build_layout, from_dict, resolved, scenario_id
 from sim.simulation import Result
-from sim.trace import read_facts, write_facts
+from sim.trace import read_facts, sync_folder, write_facts
 from sim.words import printable
 
 if TYPE_CHECKING:
@@ -201,9 +201,5 @@ def _replace(unfinished: Path, folder: Path) -> None:
     if folder.exists():
         folder.rename(old)
     unfinished.rename(folder)
-    parent = os.open(folder.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
+    sync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)

@@ -155,7 +155,7 @@ class Robot:
     """One robot: where it stands, what it carries and what it holds."""
 
     __slots__ = (
-        "aisle", "board", "charge_ms", "charger", "fork", "number", "own", "place", "port", "slot", "tour",
+        "aisle", "board", "charge_ms", "charger", "fork", "number", "own", "place", "port", "slot",
         "under_way_since", "wake", "z",
     )  # fmt: skip
 
@@ -171,7 +171,6 @@ class Robot:
         self.aisle = NONE
         self.port = NONE
         self.slot = NONE
-        self.tour = NONE
         self.under_way_since = NONE
         self.wake: Event | None = None
 
@@ -600,7 +599,7 @@ class Fleet:
     def _run(self, robot: Robot, inward: list[Task], outward: list[Task], visits: list[Task]) -> Life:
         """One tour: fetch at the ports, call at the slots in the best order, deliver."""
         env, record, floor, layout = self.env, self.record, self.floor, self.layout
-        tour = robot.tour = self._tours
+        tour = self._tours
         self._tours += 1
         record((env._now, TOUR_STARTED, robot.number, tour, len(inward), len(outward)))
         for tasks in (inward, outward, visits):

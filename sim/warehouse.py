@@ -214,7 +214,6 @@ class Warehouse:
         self._height: list[int] = layout.z_mm.tolist()
         self._next_task = 0
         self._next_order = 0
-        self._next_truck = 0
         self._next_lot = 0
 
     # -- coming in --------------------------------------------------------------------------------
@@ -296,11 +295,6 @@ class Warehouse:
                 boxes.append(self.new_box(sku, lot, day, self._full_mask, self.layout.truck, truck))
         self._unreceived += len(boxes)
         self.people.post_truck(Truck(truck, port, boxes))
-
-    def next_truck(self) -> int:
-        """The number for the next truck."""
-        self._next_truck += 1
-        return self._next_truck - 1
 
     def received(self, box: int, truck: Truck, person: int) -> None:
         """The receiving scan of a box is done: it is in stock, and a slot is named for it."""

@@ -63,7 +63,8 @@ def hold(run, boxes, sku=0, age=0, slot=0, meters=15, day=None):
 
 def bring(run, boxes, sku=0, age=10):
     """A truck with boxes of one lot arrives."""
-    run.warehouse.truck_arrives(run.warehouse.next_truck(), [(sku, 0, [START - age] * boxes)])
+    number = len(run.trace.table("truck_arrived")["seq"])
+    run.warehouse.truck_arrives(number, [(sku, 0, [START - age] * boxes)])
 
 
 def want(run, meters, sku=0, due_s=DAY_S):
