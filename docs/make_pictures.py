@@ -1,8 +1,9 @@
 """Draws every picture of the documentation, then refreshes its text; `make pictures` calls it.
 
 A picture of the terminal is what a command really prints, coloured, as an SVG that names no font file and no
-address. The pictures of the report are screenshots that a headless Chromium takes. With names after it, only
-these pictures are drawn; with `--text` none, and `--slow` also refreshes the tables that take minutes.
+address. The pictures of the report are screenshots that a headless Chromium takes; the ladder of the rules
+is a chart of the program's own. With names after it, only these pictures are drawn; with `--text` none, and
+`--slow` also refreshes the tables that take minutes.
 """
 
 import argparse
@@ -205,12 +206,31 @@ def screenshot(page: Path, path: Path, digest: str, width: int = 1280, height: i
     small.save(path, optimize=True, pnginfo=about)
 
 
+# --- the ladder ------------------------------------------------------------------------------------------
+
+
+def ladder(path: Path) -> None:
+    """The ladder of all rules on the recorded trace; what stood there when the trace is not at hand."""
+    from sim import load
+    from sim.charts import ladder as chart_of
+    from sim.charts import write_picture
+    from sim.replay import ladder as replay_all
+
+    shared = Path(os.environ.get("METERHOUSE_SHARED", HERE.parents[1] / "shared"))
+    trace = shared / "data" / "wepa258.csv.gz"
+    if trace.is_file():
+        write_picture(chart_of(replay_all(trace, load("rack_a"))), path)
+    else:
+        print(f"    {path.name} stays as it is: it needs {trace}", flush=True)
+
+
 PICTURES: Final[dict[str, Callable[[Path], None]]] = {
     "layout.svg": terminal(100, "layout", "luoyang"),
     "run.svg": terminal(88, "run", "luoyang"),
     "validate.svg": terminal(112, "validate"),
     "report.png": report(0, 2),
     "report-racks.png": report(4, 4),
+    "ladder.svg": ladder,
 }
 """Every picture of the documentation, and how it is drawn."""
 

@@ -1,290 +1,102 @@
 """Slot allocation: which slot takes a box.
 
-A rule is a function `(box, view, stream) -> slot` in `POLICIES`. It sees the ledger's open places through
-a read-only `SlotView` and returns a slot, or `NONE` when nothing fits. The hard constraints (room, blocked
-slots, reservations) are one mechanism for all rules: `SlotIndex` keeps the open places in the rank orders
-that rules ask for, as bytearrays whose `find` is a memchr, and changes them as the ledger changes.
+A rule is a function `(box, view, stream) -> slot` and a line in `POLICIES` that says where it comes from and
+what it does when its first choice is taken. It sees the open slots through a read-only `SlotView` that shows
+only slots which may take the box (room, blocked, on hold, device class, weight), and returns one of them, or
+`NONE` when there is none. `allocate` asks a rule for one box, `allocate_batch` for several at once.
 
-Left out here: weights and device classes (every slot takes every box of the one class that is modelled).
+Left out: which tier column of the slot takes the box is the ledger's choice, except for rules that stack.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
+
 from sim.facts import NONE
+from sim.slots import BoxView, SlotIndex, SlotView
 
 if TYPE_CHECKING:
-    from sim.layout import Layout
+    from numpy.typing import NDArray
+
     from sim.streams import Stream
 
-
-class BoxView(NamedTuple):
-    """What a rule may know of the box to be stored; `verified_day` is an ordinal."""
-
-    box: int
-    sku: int
-    lot: int
-    verified_day: int
-    meters: int
-
-
-class _Order:
-    """The slots in one rank order, and which of them are open."""
-
-    __slots__ = ("open", "rank", "slots")
-
-    def __init__(self, slots: list[int], is_open: Callable[[int], bool]) -> None:
-        self.slots = slots
-        self.rank = [0] * len(slots)
-        for rank, slot in enumerate(slots):
-            self.rank[slot] = rank
-        self.open = bytearray(is_open(slot) for slot in slots)
-
-
-class SlotIndex:
-    """Room in every slot, recorded and reserved boxes taken off, with the open slots in rank order.
-
-    `port_time_ms[s]` is the time from the inbound port to slot s; `shares` the demand shares of the SKUs,
-    from which class-based zones are cut.
-    """
-
-    def __init__(
-        self, layout: "Layout", port_time_ms: Sequence[int], shares: Sequence[float] = (1.0,), zones: int = 3
-    ) -> None:
-        self.capacity: list[int] = list(layout.capacity)
-        self.room: list[int] = list(layout.capacity)
-        self.port_time_ms: list[int] = [int(t) for t in port_time_ms]
-        self.lots: dict[int, dict[int, int]] = {}
-        self._column = [int(c) for c in layout.column]
-        self._level = [int(v) for v in layout.level]
-        self._row = [int(r) for r in layout.row]
-        self._shares = list(shares)
-        self._zone_count = zones
-        self._zones: list[tuple[int, int]] | None = None
-        self._class_of: list[int] = []
-        self._orders: dict[str, _Order] = {}
-        self._flips: list[tuple[list[int], bytearray]] = []
-        self._random: tuple[list[int], list[int]] | None = None
-        self._empty: _Order | None = None
-        self._blocked: set[int] = set()
-        self.open_places = sum(self.room)
-
-    def take(self, slot: int, lot: int) -> None:
-        """Reserve one place of the slot for a box of the lot."""
-        room = self.room[slot]
-        if room <= 0:
-            raise RuntimeError(f"slot {slot} has no room left to reserve")
-        if self._empty is not None and room == self.capacity[slot]:
-            self._empty.open[self._empty.rank[slot]] = 0
-        self.room[slot] = room - 1
-        self.open_places -= 1
-        if room == 1 and slot not in self._blocked:
-            self._close(slot)
-        slots = self.lots.get(lot)
-        if slots is None:
-            self.lots[lot] = {slot: 1}
-        else:
-            slots[slot] = slots.get(slot, 0) + 1
-
-    def give(self, slot: int, lot: int) -> None:
-        """Free one place of the slot, taken before for a box of the lot."""
-        room = self.room[slot] = self.room[slot] + 1
-        if room > self.capacity[slot]:
-            raise RuntimeError(f"slot {slot} has more room than places")
-        self.open_places += 1
-        slots = self.lots[lot]
-        if slots[slot] == 1:
-            del slots[slot]
-            if not slots:
-                del self.lots[lot]
-        else:
-            slots[slot] -= 1
-        if room == 1 and slot not in self._blocked:
-            self._open(slot)
-        if self._empty is not None and room == self.capacity[slot] and slot not in self._blocked:
-            self._empty.open[self._empty.rank[slot]] = 1
-
-    def block(self, slot: int, blocked: bool) -> None:
-        """Take a slot out of use, or put it back."""
-        if blocked == (slot in self._blocked):
-            return
-        if blocked:
-            if self.room[slot] > 0:
-                self._close(slot)
-            self._blocked.add(slot)
-        else:
-            self._blocked.remove(slot)
-            if self.room[slot] > 0:
-                self._open(slot)
-        if self._empty is not None:
-            empty = not blocked and self.room[slot] == self.capacity[slot] > 0
-            self._empty.open[self._empty.rank[slot]] = empty
-
-    def is_open(self, slot: int) -> bool:
-        """Whether the slot has room and is in use."""
-        return self.room[slot] > 0 and slot not in self._blocked
-
-    def order(self, name: str) -> _Order:
-        """The open slots by `port_time` (ties by column, level, row) or `position` (column, level, row)."""
-        order = self._orders.get(name)
-        if order is None:
-            key = {"port_time": self.by_port_time, "position": self._by_position}[name]
-            order = _Order(sorted(range(len(self.room)), key=key), self.is_open)
-            self._orders[name] = order
-            self._flips.append((order.rank, order.open))
-        return order
-
-    def empty_order(self) -> _Order:
-        """The empty slots by `port_time`."""
-        if self._empty is None:
-            self._empty = _Order(
-                list(self.order("port_time").slots),
-                lambda s: self.is_open(s) and self.room[s] == self.capacity[s],
-            )
-        return self._empty
-
-    def random_list(self) -> list[int]:
-        """The open slots in no order, for drawing one."""
-        if self._random is None:
-            slots = [s for s in range(len(self.room)) if self.is_open(s)]
-            where = [NONE] * len(self.room)
-            for i, slot in enumerate(slots):
-                where[slot] = i
-            self._random = (slots, where)
-        return self._random[0]
-
-    def zones_of(self, sku: int) -> Iterable[tuple[int, int]]:
-        """Rank ranges of the SKU's zone first, then of the zones further out, then nearer in."""
-        if self._zones is None:
-            self._cut_zones()
-        assert self._zones is not None
-        own = self._class_of[sku] if sku < len(self._class_of) else len(self._zones) - 1
-        return self._zones[own:] + self._zones[:own][::-1]
-
-    def _cut_zones(self) -> None:
-        # Classes by cumulative demand: A to 2/3, B to 9/10, C the rest. Zones share places alike.
-        borders = [2 / 3, 0.9][: self._zone_count - 1]
-        ranked = sorted(range(len(self._shares)), key=lambda s: (-self._shares[s], s))
-        total = sum(self._shares)
-        self._class_of = [0] * len(self._shares)
-        places_share = [0.0] * self._zone_count
-        running, zone = 0.0, 0
-        for sku in ranked:
-            self._class_of[sku] = zone
-            places_share[zone] += self._shares[sku] / total
-            running += self._shares[sku] / total
-            while zone < len(borders) and running >= borders[zone] - 1e-12:
-                zone += 1
-        slots = self.order("port_time").slots
-        places = sum(self.capacity)
-        self._zones = []
-        start, taken, upto = 0, 0, 0.0
-        for zone in range(self._zone_count):
-            upto += places_share[zone] * places
-            end = start
-            while end < len(slots) and (taken < upto - 0.5 or zone == self._zone_count - 1):
-                taken += self.capacity[slots[end]]
-                end += 1
-            self._zones.append((start, end))
-            start = end
-
-    def _close(self, slot: int) -> None:
-        for rank, opened in self._flips:
-            opened[rank[slot]] = 0
-        if self._random is not None:
-            slots, where = self._random
-            hole, last = where[slot], slots.pop()
-            if last != slot:
-                slots[hole] = last
-                where[last] = hole
-            where[slot] = NONE
-
-    def _open(self, slot: int) -> None:
-        for rank, opened in self._flips:
-            opened[rank[slot]] = 1
-        if self._random is not None:
-            slots, where = self._random
-            where[slot] = len(slots)
-            slots.append(slot)
-
-    def by_port_time(self, slot: int) -> tuple[int, int, int, int]:
-        """The sort key of the `port_time` order."""
-        return self.port_time_ms[slot], self._column[slot], self._level[slot], self._row[slot]
-
-    def _by_position(self, slot: int) -> tuple[int, int, int]:
-        return self._column[slot], self._level[slot], self._row[slot]
-
-
-class SlotView:
-    """What an allocation rule may see: open places of the ledger. Nothing can be changed through it."""
-
-    __slots__ = ("_index",)
-
-    def __init__(self, index: SlotIndex) -> None:
-        self._index = index
-
-    def first_open(self, order: str, start: int = 0, end: int | None = None) -> int:
-        """The first open slot of an order (`port_time`, `position`), between two ranks if given; or NONE."""
-        o = self._index.order(order)
-        rank = o.open.find(1, start, end)
-        return o.slots[rank] if rank >= 0 else NONE
-
-    def last_open(self, order: str, start: int = 0, end: int | None = None) -> int:
-        """The last open slot of an order, between two ranks if given; or NONE."""
-        o = self._index.order(order)
-        rank = o.open.rfind(1, start, end)
-        return o.slots[rank] if rank >= 0 else NONE
-
-    def first_empty(self) -> int:
-        """The empty slot nearest the port, or NONE."""
-        o = self._index.empty_order()
-        rank = o.open.find(1)
-        return o.slots[rank] if rank >= 0 else NONE
-
-    def nth_open(self, u: float) -> int:
-        """The open slot that a uniform u on [0, 1) picks, each alike; or NONE."""
-        slots = self._index.random_list()
-        return slots[int(u * len(slots))] if slots else NONE
-
-    def with_lot(self, lot: int) -> int:
-        """The open slot nearest the port that already holds, or expects, boxes of the lot; or NONE."""
-        index = self._index
-        best, best_key = NONE, None
-        for slot in index.lots.get(lot, ()):
-            if index.is_open(slot):
-                key = index.by_port_time(slot)
-                if best_key is None or key < best_key:
-                    best, best_key = slot, key
-        return best
-
-    def zones_of(self, sku: int) -> Iterable[tuple[int, int]]:
-        """Rank ranges in `port_time` order: the SKU's zone, then the zones further out, then nearer in."""
-        return self._index.zones_of(sku)
-
-    def room(self, slot: int) -> int:
-        """Places of the slot that are neither taken nor reserved."""
-        return self._index.room[slot]
-
-    def capacity(self, slot: int) -> int:
-        """Places of the slot."""
-        return self._index.capacity[slot]
-
-    def port_time_ms(self, slot: int) -> int:
-        """Time from the inbound port to the slot."""
-        return self._index.port_time_ms[slot]
-
-    def is_open(self, slot: int) -> bool:
-        """Whether the slot has room and is in use."""
-        return self._index.is_open(slot)
-
-    @property
-    def slots(self) -> int:
-        """How many slots the store has."""
-        return len(self._index.room)
-
+__all__ = [
+    "ALIASES", "HORIZON", "LIVE_POLICIES", "OWN_RULES", "POLICIES", "BoxView", "Policy", "Rule", "SlotIndex",
+    "SlotView", "allocate", "allocate_batch", "assign", "rule_named",
+]  # fmt: skip
 
 Policy = Callable[[BoxView, SlotView, "Stream"], int]
 """An allocation rule: the slot for a box, or NONE when nothing fits."""
+
+BatchPolicy = Callable[[Sequence[BoxView], SlotView, "Stream"], "NDArray[np.int64]"]
+"""A rule for several boxes of one class, none of which is placed yet: a slot each, or NONE."""
+
+ColumnPolicy = Callable[[BoxView, SlotView, int], int]
+"""Which tier column of a slot takes the box: its number, or NONE for the first with room."""
+
+HORIZON: Final = 20
+"""Boxes that `assignment` looks ahead, the one that is asked for included."""
+
+
+class Rule(NamedTuple):
+    """An allocation rule with what its user should know of it.
+
+    `fallback` says what happens when the first choice is taken; `needs` what must be known ("departures":
+    only a replay knows them; "travel": times between slots; "lots": which lots stand where). Without `batch`
+    a batch is decided box by box; `at_once` says that it is decided with all its boxes in view.
+    """
+
+    choose: Policy
+    source: str = ""
+    fallback: str = "none: names no slot when nothing fits"
+    needs: frozenset[str] = frozenset()
+    batch: BatchPolicy | None = None
+    column: ColumnPolicy | None = None
+    at_once: bool = False
+
+    def __call__(self, box: BoxView, view: SlotView, stream: "Stream") -> int:
+        """The slot that the rule names for a box."""
+        return self.choose(box, view, stream)
+
+
+def allocate(rule: Rule, box: BoxView, index: SlotIndex, stream: "Stream") -> int:
+    """The slot for one box, or NONE; changes nothing."""
+    return rule.choose(box, index.view_of(box.sku), stream)
+
+
+def allocate_batch(
+    rule: Rule, boxes: Sequence[BoxView], index: SlotIndex, stream: "Stream"
+) -> "NDArray[np.int64]":
+    """The slots for boxes that come one after the other, (boxes,), NONE where nothing is left.
+
+    Changes nothing. The same as asking for each in turn and reserving its place before the next is asked for,
+    except for the rules that see all boxes `at_once`: those decide one class of boxes after the other.
+    """
+    if not boxes:
+        return np.empty(0, dtype=np.int64)
+    views = index.views if len(index.views) == 1 else [index.view_of(box.sku) for box in boxes]
+    if rule.batch is not None and all(view is views[0] for view in views):
+        return rule.batch(boxes, views[0], stream)
+    slots = np.full(len(boxes), NONE, dtype=np.int64)
+    with index.trial() as place:
+        if rule.batch is not None and rule.at_once:
+            for view in dict.fromkeys(views):
+                mine = [i for i, of_box in enumerate(views) if of_box is view]
+                slots[mine] = rule.batch([boxes[i] for i in mine], view, stream)
+                for i in mine:
+                    if slots[i] != NONE:
+                        place(boxes[i], int(slots[i]), NONE)
+            return slots
+        for i, box in enumerate(boxes):
+            view = index.view_of(box.sku)
+            slot = slots[i] = rule.choose(box, view, stream)
+            if slot != NONE:
+                place(box, slot, rule.column(box, view, slot) if rule.column is not None else NONE)
+    return slots
+
+
+# --- rules that look at the port ------------------------------------------------------------------------
 
 
 def closest_open(box: BoxView, view: SlotView, stream: "Stream") -> int:
@@ -303,17 +115,72 @@ def first_free(box: BoxView, view: SlotView, stream: "Stream") -> int:
 
 
 def random_open(box: BoxView, view: SlotView, stream: "Stream") -> int:
-    """Any open slot, each as likely: the reference of the literature (Hausman, Schwarz and Graves 1976)."""
-    return view.nth_open(stream.uniform(box.box))
+    """Any open slot, each as likely: the reference of the literature."""
+    return view.any_open(stream.uniform(box.box))
+
+
+def closest_to_destination(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The open slot from which the robot reaches the outbound port soonest."""
+    return view.first_open("out_time")
+
+
+def closest_to_next_retrieval(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The open slot nearest to the box that leaves next, so that the robot goes on to it at once."""
+    place = view.next_retrieval
+    return view.nearest_to(place) if place != NONE else view.first_open("port_time")
+
+
+def shortest_leg(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The open slot with the shortest way from the inbound port by it to the box that leaves next."""
+    place = view.next_retrieval
+    return view.on_the_way_to(place) if place != NONE else view.first_open("port_time")
+
+
+# --- rules that look at turnover ------------------------------------------------------------------------
 
 
 def class_based(box: BoxView, view: SlotView, stream: "Stream") -> int:
-    """The nearest open slot of the zone of the SKU's demand class; when full, the next zones out, then in."""
+    """The nearest open slot of the zone of the SKU's turnover class, fast classes near the port."""
     for start, end in view.zones_of(box.sku):
         slot = view.first_open("port_time", start, end)
         if slot != NONE:
             return slot
     return NONE
+
+
+def turnover(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The open slot closest to the rank that the SKU's turnover has earned: short stays near the port."""
+    return view.nearest_open(view.earned_rank(box.sku))
+
+
+def learned_stay(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """As turnover, by the stays that the store has seen so far: box-time over departures of each SKU."""
+    return view.nearest_open(view.earned_rank(box.sku, learned=True))
+
+
+def duration_of_stay(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The open slot closest to the box's rank by stay among the boxes here: the shortest stay nearest."""
+    return view.nearest_open(view.rank_by_stay(box.leaves_ms - box.now_ms))
+
+
+def offline_oracle(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The slot of a plan made with the whole trace in hand: what hindsight could have reached."""
+    slot = view.planned(box.box)
+    return slot if view.is_open(slot) else view.first_open("port_time")
+
+
+def dedicated(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The nearest open slot of the SKU's own ones, in proportion to its stock, fast SKUs nearest."""
+    slot = view.first_open("port_time", *view.range_of(box.sku))
+    return slot if slot != NONE else view.first_open("port_time")
+
+
+def age_zoned(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The open slot closest to the box's rank by verification day: boxes soon due near the port."""
+    return view.nearest_open(view.rank_by_age(box.verified_day))
+
+
+# --- rules that look at what stands where ---------------------------------------------------------------
 
 
 def lot_pure(box: BoxView, view: SlotView, stream: "Stream") -> int:
@@ -326,11 +193,276 @@ def lot_pure(box: BoxView, view: SlotView, stream: "Stream") -> int:
     return slot
 
 
-POLICIES: Final[dict[str, Policy]] = {
-    "closest-open": closest_open,
-    "random": random_open,
-    "farthest-open": farthest_open,
-    "first-free": first_free,
-    "class-based": class_based,
-    "lot-pure": lot_pure,
+def levelling(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The slot with the most open places, the nearest of several: all slots fill evenly."""
+    return view.roomiest()
+
+
+def aisle_balanced(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The nearest open slot of the aisle with the most room for its size: no aisle carries all the work."""
+    return view.first_open("aisle", *view.roomiest_aisle())
+
+
+def heavy_low(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The nearest open slot of the level that the box's weight calls for: the heaviest at the bottom."""
+    levels = view.level_ranges()
+    wanted = round((1.0 - view.heaviness(box.weight_g)) * (len(levels) - 1))
+    for level in sorted(range(len(levels)), key=lambda level: (abs(level - wanted), level)):
+        slot = view.first_open("level", *levels[level])
+        if slot != NONE:
+            return slot
+    return NONE
+
+
+def fewest_blockings(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The nearest slot with a stack in which the fewest boxes beneath should leave before the box."""
+    best, fewest = NONE, -1
+    leaves = view.leaves_ms(box.box)
+    for slot in view.open_slots("port_time"):
+        blocked = _blocked_beneath(view, slot, leaves)[0]
+        if best == NONE or blocked < fewest:
+            best, fewest = slot, blocked
+            if not blocked:
+                break
+    return best
+
+
+def fewest_blockings_column(box: BoxView, view: SlotView, slot: int) -> int:
+    """The stack of a slot on which the fewest boxes beneath are expected to leave before the box."""
+    return _blocked_beneath(view, slot, view.leaves_ms(box.box))[1]
+
+
+def _blocked_beneath(view: SlotView, slot: int, leaves_ms: float) -> tuple[int, int]:
+    """The least number of boxes that a box would block in a stack of the slot, and that stack."""
+    best, column = 0, NONE
+    for number, stack in enumerate(view.stacks(slot)):
+        if stack.room > 0:
+            blocked = sum(view.leaves_ms(below) < leaves_ms for below in stack.boxes)
+            if column == NONE or blocked < best:
+                best, column = blocked, number
+    return best, column
+
+
+# --- rules that look at several boxes at once -----------------------------------------------------------
+
+
+def optimal_turnover(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """Of several boxes the fastest SKU gets the nearest open place: the least expected way of the batch."""
+    return view.first_open("port_time")
+
+
+def assignment(box: BoxView, view: SlotView, stream: "Stream") -> int:
+    """The slot that the box gets in the cheapest assignment of it and the boxes known to follow to places."""
+    return assign([box, *view.announced[: HORIZON - 1]], view)[0]
+
+
+CostsMs = Callable[[Sequence[BoxView], Sequence[int], SlotView], "NDArray[np.float64]"]
+"""What each box costs in each of some places (slots, repeated): an array (boxes, places), in milliseconds."""
+
+MIXING_MS: Final = 5_000.0
+"""What `assignment` pays for a box in a slot that holds only other lots: half a dig."""
+
+
+def expected_costs_ms(
+    boxes: Sequence[BoxView], slots: Sequence[int], view: SlotView
+) -> "NDArray[np.float64]":
+    """One-way times weighted by the SKU's turnover, and `MIXING_MS` where lots get mixed; (boxes, places)."""
+    ways = np.array([view.port_time_ms(slot) for slot in slots], dtype=np.float64)
+    speeds = np.array([view.speed(box.sku) for box in boxes])
+    costs: NDArray[np.float64] = np.outer(speeds, ways)
+    is_empty = np.array([view.room(slot) == view.capacity(slot) for slot in slots])
+    for lot in {box.lot for box in boxes}:
+        is_mixed = ~is_empty & ~np.array([view.holds_lot(slot, lot) for slot in slots])
+        costs[np.ix_([i for i, box in enumerate(boxes) if box.lot == lot], is_mixed)] += MIXING_MS
+    return costs
+
+
+def assign(
+    boxes: Sequence[BoxView], view: SlotView, costs_ms: CostsMs = expected_costs_ms, *, candidates: int = 0
+) -> list[int]:
+    """The cheapest assignment of boxes to open places for any costs; NONE for the last ones without a place.
+
+    Looks at so many candidates, the nearest open places (4 a box and at least 64 when 0 is given); solved by
+    `scipy.optimize.linear_sum_assignment`.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    slots = view.places(candidates or max(64, 4 * len(boxes))).tolist()
+    named = [NONE] * len(boxes)
+    if slots:
+        costs = costs_ms(boxes[: len(slots)], slots, view)
+        given: dict[bytes, list[tuple[int, int]]] = {}
+        for row, column in zip(*linear_sum_assignment(costs), strict=True):
+            given.setdefault(costs[row].tobytes(), []).append((int(row), int(column)))
+        # Boxes of the same costs share their places in order, whichever way the solver dealt them out.
+        for pairs in given.values():
+            columns = sorted(column for _, column in pairs)
+            for (box, _), place in zip(pairs, columns, strict=True):
+                named[box] = slots[place]
+    return named
+
+
+# --- several boxes at once ------------------------------------------------------------------------------
+
+
+def _filled(slots: "NDArray[np.int64]", boxes: Sequence[BoxView]) -> "NDArray[np.int64]":
+    missing = len(boxes) - len(slots)
+    return np.append(slots, [NONE] * missing) if missing else slots
+
+
+def _closest_batch(boxes: Sequence[BoxView], view: SlotView, stream: "Stream") -> "NDArray[np.int64]":
+    return _filled(view.places(len(boxes)), boxes)
+
+
+def _farthest_batch(boxes: Sequence[BoxView], view: SlotView, stream: "Stream") -> "NDArray[np.int64]":
+    return _filled(view.places(len(boxes), last=True), boxes)
+
+
+def _first_free_batch(boxes: Sequence[BoxView], view: SlotView, stream: "Stream") -> "NDArray[np.int64]":
+    return _filled(view.places(len(boxes), "position"), boxes)
+
+
+def _destination_batch(boxes: Sequence[BoxView], view: SlotView, stream: "Stream") -> "NDArray[np.int64]":
+    return _filled(view.places(len(boxes), "out_time"), boxes)
+
+
+def _class_batch(boxes: Sequence[BoxView], view: SlotView, stream: "Stream") -> "NDArray[np.int64]":
+    # Each zone hands out its places in order, to its own boxes and to those that overflow into it.
+    left: dict[tuple[int, int], list[int]] = {}
+    named = []
+    for box in boxes:
+        slot = NONE
+        for zone in view.zones_of(box.sku):
+            if zone not in left:
+                left[zone] = view.places(len(boxes), "port_time", *zone)[::-1].tolist()
+            if left[zone]:
+                slot = left[zone].pop()
+                break
+        named.append(slot)
+    return np.array(named, dtype=np.int64)
+
+
+def _sorted_batch(boxes: Sequence[BoxView], view: SlotView, stream: "Stream") -> "NDArray[np.int64]":
+    # The largest turnover meets the smallest distance: no other pairing has a smaller sum of products (the
+    # rearrangement inequality), so sorting reaches the optimum of the linear assignment.
+    slots = view.places(len(boxes))
+    fastest = np.argsort([-view.speed(box.sku) for box in boxes], kind="stable")
+    named = np.full(len(boxes), NONE, dtype=np.int64)
+    named[fastest[: len(slots)]] = slots
+    return named
+
+
+def _assignment_batch(boxes: Sequence[BoxView], view: SlotView, stream: "Stream") -> "NDArray[np.int64]":
+    return np.array(assign(boxes, view), dtype=np.int64)
+
+
+_NEAREST: Final = "none needed: any open slot will do; NONE when none is open"
+_RANKED: Final = "the open slot whose rank is next closest, the nearer to the port of two"
+_DEPARTURES: Final = frozenset({"departures"})
+_TRAVEL: Final = frozenset({"travel"})
+_LOTS: Final = frozenset({"lots"})
+
+POLICIES: Final[dict[str, Rule]] = {
+    "closest-open": Rule(
+        closest_open,
+        "Schwarz, Graves and Hausman 1978: closest open location",
+        _NEAREST,
+        batch=_closest_batch,
+    ),
+    "random": Rule(random_open, "Hausman, Schwarz and Graves 1976", _NEAREST),
+    "farthest-open": Rule(
+        farthest_open, "the reverse of closest open location", _NEAREST, batch=_farthest_batch
+    ),
+    "first-free": Rule(first_free, "trade practice", _NEAREST, batch=_first_free_batch),
+    "class-based": Rule(
+        class_based,
+        "Hausman, Schwarz and Graves 1976; borders as policy.zone_borders, else of least expected time",
+        "when the zone is full the other zones in the order of policy.overflow",
+        batch=_class_batch,
+    ),
+    "turnover": Rule(
+        turnover,
+        "Hausman, Schwarz and Graves 1976: full turnover; Heskett 1963: cube per order",
+        _RANKED,
+    ),
+    "learned-stay": Rule(
+        learned_stay, "Goetschalckx and Ratliff 1990, with stays learned by Little's law", _RANKED
+    ),
+    "duration-of-stay": Rule(
+        duration_of_stay,
+        "Goetschalckx and Ratliff 1990: shared storage by duration of stay",
+        _RANKED,
+        _DEPARTURES,
+    ),
+    "offline-oracle": Rule(
+        offline_oracle,
+        "weighted interval scheduling, slot by slot, over the whole trace",
+        "closest-open when the planned slot is taken",
+        _DEPARTURES,
+    ),
+    "lot-pure": Rule(
+        lot_pure,
+        "trade practice: any box of a pure slot is equally old",
+        "the nearest empty slot, then any open one",
+        _LOTS,
+    ),
+    "levelling": Rule(levelling, "trade practice: even load on the racks", _NEAREST),
+    "dedicated": Rule(
+        dedicated, "Heskett 1963: dedicated storage", "the nearest open slot of any SKU when its own are full"
+    ),
+    "closest-to-destination": Rule(
+        closest_to_destination, "trade practice", _NEAREST, _TRAVEL, batch=_destination_batch
+    ),
+    "closest-to-next-retrieval": Rule(
+        closest_to_next_retrieval,
+        "Han, McGinnis, Shieh and White 1987: nearest neighbour of dual commands",
+        "closest-open when no retrieval is known",
+        _TRAVEL,
+    ),
+    "shortest-leg": Rule(
+        shortest_leg,
+        "Han, McGinnis, Shieh and White 1987: shortest leg of dual commands",
+        "closest-open when no retrieval is known",
+        _TRAVEL,
+    ),
+    "aisle-balanced": Rule(aisle_balanced, "trade practice: robots spread over the aisles", _NEAREST),
+    "heavy-low": Rule(heavy_low, "trade practice: stable racks", "the level next to it, the lower one first"),
+    "age-zoned": Rule(age_zoned, "trade practice: soon due boxes at hand", _RANKED),
+    "fewest-blockings": Rule(
+        fewest_blockings,
+        "container stacking: fewest expected relocations; stays learned by the store",
+        "the nearest of the slots with equally few; closest-open where boxes do not stand on one another",
+        column=fewest_blockings_column,
+    ),
+    "optimal-turnover": Rule(
+        optimal_turnover,
+        "rearrangement inequality: sorting is the optimum of the linear assignment",
+        "a box alone takes the nearest open slot",
+        batch=_sorted_batch,
+        at_once=True,
+    ),
+    "assignment": Rule(
+        assignment,
+        "linear assignment (Kuhn 1955) over a rolling horizon",
+        "the next cheapest place of the assignment",
+        _LOTS,
+        batch=_assignment_batch,
+        at_once=True,
+    ),
 }
+
+LIVE_POLICIES: Final = {name: rule for name, rule in POLICIES.items() if "departures" not in rule.needs}
+"""The rules that a store can follow, without knowing when its boxes will leave."""
+
+ALIASES: Final[dict[str, str]] = {"coi": "turnover", "mean-stay": "turnover"}
+"""Other names of a rule: by Little's law stock over departures is the mean stay, so these sort SKUs alike."""
+
+
+OWN_RULES: Final[dict[str, Rule]] = {}
+"""Rules of the user's own files, as FILE.py:FUNCTION; only the command line puts any in."""
+
+
+def rule_named(name: str) -> Rule:
+    """The rule of a name, alias or own rule that was loaded; KeyError when there is none."""
+    name = ALIASES.get(name, name)
+    return POLICIES[name] if name in POLICIES else OWN_RULES[name]

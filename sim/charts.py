@@ -2,25 +2,31 @@
 
 matplotlib draws with hex codes that stand for colours of the page; they are replaced by the names of CSS
 variables, so that one drawing follows the light, the dark and the printed page. Texts in a drawing are all
-from here: names that a scenario chooses appear in tables only. The same facts give the same bytes.
+from here, but for the names of rules in the ladder: names that a scenario chooses appear in tables only. The
+same facts give the same bytes. `write_picture` makes a drawing a file of its own.
 """
 
 from __future__ import annotations
 
 import re
+from html import escape
+from importlib.resources import files
 from io import StringIO
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
+from sim.allocation import ALIASES, OWN_RULES, POLICIES
 from sim.calendar import DAY_MS
 from sim.facts import NONE, TASK_CLASSES
 from sim.kpis import SERIES, KpiValue, RunFacts, slot_fill, slot_visits
 from sim.tables import ORDER_CAUSES, ROBOT_CAUSES, Steps
+from sim.words import printable, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from markupsafe import Markup
@@ -51,6 +57,7 @@ class Chart(NamedTuple):
     """A drawing with its alternative text, its data and its legend.
 
     The legend is swatches (a colour of the page, words), or the lowest and the highest of a ramp of colours.
+    `figure` is what the SVG was made of; a drawing that stands in a page only may leave it out.
     """
 
     svg: Markup
@@ -58,6 +65,7 @@ class Chart(NamedTuple):
     table: Table
     swatches: Sequence[tuple[str, str]] = ()
     ramp: tuple[str, str] | None = None
+    figure: Figure | None = None
 
 
 # Where the time goes
@@ -440,6 +448,293 @@ def stock_age(kpis: dict[str, KpiValue]) -> Chart | None:
     return Chart(_svg(figure, "stock-age"), alt, Table(["Age", "Meters", "Share"], rows))
 
 
+# The ladder of rules
+
+
+def ladder(document: Mapping[str, Any]) -> Chart:
+    """The rules of a replay one below the other: seconds a move, and how far above the least possible.
+
+    The drawing is 900 px wide and needs no legend beside it.
+
+    Parameters
+    ----------
+    document : what `replay.ladder` gives, with a bound or without one.
+    """
+    rungs, moves = [_rung(row) for row in document["policies"]], document["moves"]
+    least_s = None if document["bound_total_s"] is None else document["bound_total_s"] / max(1, moves)
+    wide, top, foot = 900, 116, 68
+    high = top + 24 * len(rungs) + foot
+    figure = _figure(wide, high)
+    axes = figure.add_axes((180 / wide, foot / high, 514 / wide, 1 - (top + foot) / high))
+    _bare(axes)
+    axes.grid(visible=False)
+    longest_s = max((rung.seconds for rung in rungs), default=0.0) or 1.0
+    axes.set_xlim(0, longest_s)
+    axes.set_ylim(max(1, len(rungs)) - 0.5, -0.5)
+    axes.set_yticks([])
+    _second_ticks(axes)
+    has_rest = any(rung.rest_regret is not None for rung in rungs)
+    heads = [("s a move", 114), ("last 2/3", 188)][: 1 + has_rest]
+    for head, x in heads:
+        _words(axes, head, (longest_s, 1), (0.75 * x, 9), _MUTED, across="right", of_axes=True)
+    for row, rung in enumerate(rungs):
+        _draw_rung(axes, row, rung, least_s)
+        cells = (f"{rung.seconds:.2f}", "" if rung.rest_regret is None else _share_above(rung.rest_regret))
+        for text, (_, x) in zip(cells, heads, strict=False):
+            _words(axes, text, (longest_s, row), (0.75 * x, 0), _MUTED, across="right")
+    if least_s is not None:
+        axes.axvline(least_s, color=_COLOUR["mark"], linewidth=1.6, clip_on=False)
+        words = f"least possible: {least_s:.2f}"
+        across: Across = "center" if least_s < 0.8 * longest_s else "right"
+        _words(axes, words, (least_s, 1), (0, 9), _COLOUR["mark"], across=across, bold=True, of_axes=True)
+    finding = _finding(rungs)
+    note = f"One-way travel in seconds a move, mean of {moves:,} moves"
+    note += "; beside each bar, how far it is above the least possible" if least_s is not None else ""
+    _line(figure, 26, finding, size=_PT + 3, colour=_INK, bold=True)
+    _line(figure, 50, f"{note}.", size=_PT, colour=_MUTED)
+    _key(figure, 73, rungs)
+    if has_rest:
+        words = (
+            "last 2/3: above the least possible after the first third of the rows, from which rules may learn"
+        )
+        _line(figure, high - 20, words, size=_PT - 0.5, colour=_MUTED)
+    alt = f"Bars, one a rule. {finding}."
+    return Chart(_svg(figure, "ladder"), alt, _ladder_table(document), figure=figure)
+
+
+def _draw_rung(axes: Axes, row: int, rung: _Rung, least_s: float | None) -> None:
+    """The bar of a rule, paler up to the least possible and hollow for one that knows the departures."""
+    from matplotlib.patches import Rectangle
+
+    cut_s = rung.seconds if rung.knows else min(least_s or 0.0, rung.seconds)
+    for start, end, face in (
+        (0.0, cut_s, "paper" if rung.knows else "accent-soft"),
+        (cut_s, rung.seconds, "accent"),
+    ):
+        if end > start:
+            size = ((start, row - 0.31), end - start, 0.62)
+            part = Rectangle(
+                *size, facecolor=_COLOUR[face], edgecolor=_COLOUR["accent"], linewidth=rung.knows
+            )
+            part.set_clip_on(False)
+            axes.add_patch(part)
+    _words(axes, rung.name, (0, row), (-9, 0), _INK, across="right")
+    if rung.regret is not None:
+        _words(axes, _share_above(rung.regret), (rung.seconds, row), (7, 0), _INK, bold=True)
+
+
+class _Rung(NamedTuple):
+    """A rule in the ladder."""
+
+    name: str
+    knows: bool
+    seconds: float
+    regret: float | None
+    rest_regret: float | None
+
+
+def _rung(row: Mapping[str, Any]) -> _Rung:
+    """A row of the document; names of own rules are cut to what fits beside a bar."""
+    name = printable(row["policy"])
+    rule = (POLICIES | OWN_RULES).get(ALIASES.get(row["policy"], row["policy"]))
+    return _Rung(
+        name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}",
+        rule is not None and "departures" in rule.needs,
+        row["per_move_s"] or 0.0,
+        row["regret"],
+        row["rest_regret"],
+    )
+
+
+_LONGEST_NAME: Final = 26
+
+
+def _finding(rungs: Sequence[_Rung]) -> str:
+    """What the ladder shows: the best rule that a store can follow, and what it leaves to be had."""
+    if not any(rung.seconds for rung in rungs):
+        return "Nothing was moved"
+    live = [rung for rung in rungs if not rung.knows] or list(rungs)
+    best = min(live, key=lambda rung: rung.seconds)
+    alike = sum(rung.seconds == best.seconds for rung in live) - 1
+    words = (
+        f"Best {'rules' if alike else 'rule'}{' that a store can follow' if len(live) < len(rungs) else ''}"
+    )
+    words += f": {best.name}{f' and {alike} more' if alike else ''}"
+    if best.regret is None:
+        return f"{words}, {best.seconds:.2f} s a move"
+    return f"{words}, {_share_above(best.regret)[1:]} above the least possible"
+
+
+def _share_above(share: float) -> str:
+    """How far something is above another: "+43 %", "+0.2 %"."""
+    return f"{share * 100:+.{1 if abs(share) < 0.0995 else 0}f}\N{NO-BREAK SPACE}%"
+
+
+def _key(figure: Figure, y_px: float, rungs: Sequence[_Rung]) -> None:
+    """What full and hollow bars are, where there are both."""
+    if len({rung.knows for rung in rungs}) < 2:
+        return
+    from matplotlib.patches import Rectangle
+
+    wide, high = figure.get_size_inches() * 96
+    x = 20.0
+    for face, words in (
+        ("accent", "can be followed by a store"),
+        ("paper", "knows when each unit will leave, as no store does"),
+    ):
+        at = (x / wide, 1 - (y_px + 5) / high)
+        figure.add_artist(
+            Rectangle(
+                at, 18 / wide, 10 / high, facecolor=_COLOUR[face], edgecolor=_COLOUR["accent"], linewidth=1.0
+            )
+        )
+        _line(figure, y_px, words, size=_PT, colour=_MUTED, x_px=x + 25)
+        x += 220
+
+
+def _line(
+    figure: Figure, y_px: float, text: str, *, size: float, colour: str, bold: bool = False, x_px: float = 20
+) -> None:
+    """A line of text, so many pixels from the left and from the top."""
+    wide, high = figure.get_size_inches() * 96
+    figure.text(
+        x_px / wide, 1 - y_px / high, text, size=size, color=colour, weight="bold" if bold else "normal",
+        va="center", parse_math=False,
+    )  # fmt: skip
+
+
+def _second_ticks(axes: Axes) -> None:
+    """Ticks at round numbers of seconds from 0."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+
+
+def _ladder_table(document: Mapping[str, Any]) -> Table:
+    rows = document["policies"]
+    has_digs = any("digs" in row for row in rows)
+    head = [
+        "Rule",
+        "Seconds a move",
+        "Total in seconds",
+        "Above the least possible",
+        "The same after the learned rows",
+    ]
+    head += ["Against random"] + ["Digs"] * has_digs
+    cells = []
+    for row in rows:
+        shares = (row["regret"], row["rest_regret"], row["against_random"])
+        cells.append(
+            [
+                printable(row["policy"]),
+                NOTHING if row["per_move_s"] is None else f"{row['per_move_s']:.4f}",
+                f"{row['total_s']:,.1f}",
+                *(NOTHING if share is None else f"{share * 100:+.1f} %" for share in shares),
+                *[f"{row.get('digs', 0):,}"] * has_digs,
+            ]
+        )
+    return Table(head, cells)
+
+
+# Pictures
+
+
+class PictureError(ValueError):
+    """A picture that cannot be written; `lines` says why."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        super().__init__("\n".join(lines))
+
+
+def write_picture(chart: Chart, path: Path | str) -> None:
+    """Write a drawing as a file of its own, without its legend and table; whole or not at all.
+
+    Parameters
+    ----------
+    path : a name in .svg (by day and by night, as the viewer likes it) or .png (by day, twice the size, for
+        charts that have a figure).
+
+    Raises
+    ------
+    PictureError
+        For another ending.
+    OSError
+        As files do.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in (".svg", ".png") or (kind == ".png" and chart.figure is None):
+        ending = ".svg or .png" if chart.figure is not None else ".svg"
+        raise PictureError([f"{printable(str(path))}: expected a name in {ending}, found {show(path.name)}"])
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        if kind == ".svg" or chart.figure is None:
+            unfinished.write_text(_picture_svg(chart), encoding="utf-8", newline="\n")
+        else:
+            _paint(chart.figure, _palettes()[0])
+            chart.figure.savefig(unfinished, format="png", dpi=192, metadata={"Software": None})
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _picture_svg(chart: Chart) -> str:
+    """The drawing with a ground, a name, and the colours of the report, by day and by night."""
+    svg = str(chart.svg)
+    used = {"paper", *re.findall(r"var\(--([\w-]+)\)", svg)}
+    day, night = (
+        "".join(f"--{name}:{code};" for name, code in palette.items() if name in used)
+        for palette in _palettes()
+    )
+    text = f"font-family:{_FONTS};font-variant-numeric:tabular-nums"
+    style = f"svg{{{day}{text}}}@media(prefers-color-scheme:dark){{svg{{{night}}}}}"
+    head, _, body = svg.replace(' aria-hidden="true" focusable="false"', "", 1).partition(">")
+    if "xlink:href" not in body:
+        head = head.replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
+    wide, high = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)[0]
+    return "\n".join(
+        [
+            f'{head} width="{round(float(wide) * 96 / 72)}" role="img">',
+            f"<title>{escape(chart.alt)}</title>",
+            f"<style>{style}</style>",
+            f'<rect width="{wide}" height="{high}" rx="6" style="fill: var(--paper)"/>{body}',
+            "",
+        ]
+    )
+
+
+_FONTS: Final = "system-ui,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',Arial,sans-serif"
+
+
+def _palettes() -> tuple[dict[str, str], dict[str, str]]:
+    """The colours of the report by day, and what differs by night."""
+    page = (files("sim") / "templates" / "report.html.j2").read_text(encoding="utf-8")
+    blocks = re.findall(r":root \{(.*?)\}", page, re.DOTALL)
+    day, night = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in blocks[:2])
+    return day, night
+
+
+def _paint(figure: Figure, palette: Mapping[str, str]) -> None:
+    """Replace the colours that stand for those of a page by what they are."""
+    from matplotlib.colors import to_hex
+
+    codes = {code: palette[name] for name, code in _COLOUR.items()}
+    figure.set_facecolor(palette["paper"])
+    for artist in figure.findobj():
+        for kind in ("color", "facecolor", "edgecolor"):
+            get, put = getattr(artist, f"get_{kind}", None), getattr(artist, f"set_{kind}", None)
+            if get is None or put is None:
+                continue
+            colour = get()
+            many = np.ndim(colour) == 2
+            found = [to_hex(each) for each in colour] if many else [to_hex(colour)]
+            if any(code in codes for code in found):
+                named = [codes.get(code, code) for code in found]
+                put(named if many else named[0])
+
+
 # Numbers in words
 
 
@@ -506,7 +801,7 @@ def _words(
     weight = "bold" if bold else "normal"
     axes.annotate(
         text, at, offset, xycoords=from_where, textcoords="offset points",
-        color=colour, fontsize=size, fontweight=weight, ha=across, va="center",
+        color=colour, fontsize=size, fontweight=weight, ha=across, va="center", parse_math=False,
     )  # fmt: skip
 
 
@@ -540,7 +835,7 @@ def _svg(figure: Figure, name: str) -> Markup:
     svg = _SIZE.sub(' aria-hidden="true" focusable="false"', svg, count=1)
     for colour, code in _COLOUR.items():
         svg = svg.replace(code, f"var(--{colour})")
-    return Markup(svg)  # noqa: S704 - every text in a drawing is ours
+    return Markup(svg)  # noqa: S704 - every text in a drawing is ours or escaped by matplotlib
 
 
 _METADATA: Final = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)

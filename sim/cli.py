@@ -37,6 +37,12 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=VALUE", help="Sets a scenario value; may be given several times."),
 ]
+PoliciesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy", metavar="POLICY", help="An allocation policy, or FILE.py:FUNCTION; may be repeated."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Prints one JSON object.")]
 
 
@@ -73,6 +79,10 @@ def run(
     scenario: ScenarioArgument,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed instead of the scenario's own.")] = None,
     set_: SetOption = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="POLICY", help="Short for --set policy.allocation=POLICY; or FILE.py:FUNCTION."),
+    ] = None,
     replications: Annotated[
         int, typer.Option(min=1, max=10_000, help="Runs, with seeds counted up from the first.")
     ] = 1,
@@ -90,7 +100,7 @@ def run(
     from sim.results import ResultError, refuse_folder
     from sim.scenario import load
 
-    loaded = load(scenario, set_ or ())
+    loaded = load(scenario, [*(set_ or ()), *([] if policy is None else [_set_policy(policy)])])
     if out is not None:
         refuse_folder(out)
     if slice_min is not None and not slice_min * 60_000 >= 1:
@@ -111,19 +121,21 @@ def check(
         list[str] | None, typer.Argument(metavar="SCENARIO...", help="Scenario files, or names of scenarios.")
     ] = None,
     set_: SetOption = None,
+    policy: PoliciesOption = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="Prints the JSON Schema of scenario files.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Validates scenario files, all mistakes at once."""
+    """Validates scenario files and allocation policies."""
     from sim.scenario import ScenarioError, build_layout, load, schema_text
 
     if schema:
         _write(schema_text())
         return
+    rules = _rules(policy or ())
     reports: list[dict[str, Any]] = []
-    for file in files or _missing("SCENARIO"):
+    for file in files or ([] if rules else _missing("SCENARIO")):
         try:
             loaded = load(file, set_ or ())
         except ScenarioError as error:
@@ -132,16 +144,21 @@ def check(
             racks, days = build_layout(loaded.scenario), loaded.scenario.time.days
             size = {"slots": racks.slots, "boxes": racks.boxes, "meters": racks.meters}
             reports.append({"file": file, "ok": True, "errors": [], "days": days, **size})
+    checked = [_checked_rule(name) for name in rules]
     if json:
-        _write_json({"files": reports})
+        _write_json({"files": reports, **({"policies": checked} if rules else {})})
     else:
         for report in reports:
             if report["ok"]:
                 counts = [f"{report[key]:,} {key}" for key in ("slots", "boxes", "meters")]
                 _write(f"{report['file']}: right: {', '.join(counts)}, {_count(report['days'], 'day')}\n")
+        for each in checked:
+            _print_checked_rule(each)
     errors = [line for report in reports for line in report["errors"]]
     if errors:
         raise ScenarioError(errors)
+    if not all(each["ok"] for each in checked):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -216,11 +233,20 @@ def list_(
     if json:
         _write_json({what or "lists": rows})
         return
+    console = _console()
     extra = [key for key in ("unit", "better") if key in rows[0]]
-    table = _table(*extra, "<", "what it is", first="name", title=what or "what can be listed")
+    more = ["fallback"] if "fallback" in rows[0] and console.width >= _ROOM_FOR_WORDS else []
+    heads = [text for name in (*more, "what it is") for text in ("<", name)]
+    table = _table(*extra, *heads, first="name", title=what or "what can be listed")
     for row in rows:
-        table.add_row(row["name"], *[row[key] for key in extra], row["sentence"])
-    _console().print(table)
+        table.add_row(row["name"], *[row[key] for key in (*extra, *more)], row["sentence"])
+    console.print(table)
+    if what == "policies":
+        knowing = [row["name"] for row in rows if "departures" in row["needs"]]
+        console.print(
+            f"\n{_all_of(knowing)} must know when boxes leave: in `meterhouse replay` only."
+            " Rules of your own: --policy FILE.py:FUNCTION.", highlight=False,
+        )  # fmt: skip
 
 
 @app.command()
@@ -231,28 +257,99 @@ def replay(
     layout: Annotated[
         str, typer.Option("--layout", metavar="SCENARIO", help="The scenario whose racks and speeds count.")
     ],
-    policy: Annotated[str, typer.Option("--policy", metavar="POLICY", help="An allocation policy.")],
+    policy: PoliciesOption = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every policy, side by side.")] = False,
+    bound: Annotated[
+        bool, typer.Option("--bound", help="Also the time that no assignment to slots goes below.")
+    ] = False,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE.svg", help="Draws the policies side by side.")
+    ] = None,
     set_: SetOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of policies that draw.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Replays a recorded order trace through a policy."""
+    """Replays a recorded order trace through policies."""
+    from sim.allocation import POLICIES, rule_named
+    from sim.replay import ladder
     from sim.replay import replay as replay_trace
+    from sim.results import ResultError
     from sim.scenario import load
 
-    score = replay_trace(trace, load(layout, set_ or ()), policy, seed=seed)
-    if json:
-        _write_json(score)
+    rules = [*(POLICIES if all_ else ()), *_rules(policy or ())]
+    if not rules:
+        raise ResultError(["replay: expected --policy POLICY or --all, found neither"])
+    if picture is not None:
+        _refuse_file("--picture", picture, (".svg", ".png"))
+    loaded = load(layout, set_ or ())
+    if len(rules) == 1 and not bound and picture is None:
+        score = replay_trace(trace, loaded, rules[0], seed=seed)
+        if json:
+            _write_json(score)
+        else:
+            _print_score(score, f"{trace.name} on {layout}, {rules[0]}")
         return
-    table = _table(">", "", first=f"{trace.name} on {layout}, {policy}")
-    for name, unit, digits in (
-        ("moves", "", 0), ("total_s", "s", 1), ("per_move_s", "s", 4),
-        ("peak", "units", 0), ("final", "units", 0), ("mean_occupancy", "units", 2),
+    with _progress(trace.name) as advance:
+        document = ladder(trace, loaded, rules, seed=seed, bound=bound, progress=advance)
+    if picture is not None:
+        from sim.charts import ladder as draw_ladder
+        from sim.charts import write_picture
+
+        write_picture(draw_ladder(document), picture)
+    if json:
+        _write_json(document)
+        return
+    console = _console()
+    console.print(_ladder_table(document, f"{trace.name} on {layout}", console.width))
+    if any("departures" in rule_named(row["policy"]).needs for row in document["policies"]):
+        console.print("* knows when each unit leaves", highlight=False)
+    console.print()
+    console.print(_ladder_sentence(document), style="bold", highlight=False)
+    if picture is not None:
+        console.print(f"picture in {picture}", highlight=False, soft_wrap=True)
+
+
+@app.command(name="import")
+def import_(
+    orders: Annotated[
+        Path, typer.Argument(metavar="ORDERS", help="An order log: CSV with named columns, or JSON lists.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="TRACE.csv", help="The trace to write, CSV or CSV.gz.")],
+    initial: Annotated[
+        Path | None, typer.Option(metavar="FILL.json", help="The stock before the first order, as JSON.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OURS=THEIRS", help="The log's heading for a column; may be repeated."),
+    ] = None,
+    drop_unmatched: Annotated[
+        bool, typer.Option("--drop-unmatched", help="Leaves departures out for which no unit is there.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Makes a trace to replay out of another system's order log."""
+    from sim.orderlog import import_log
+
+    columns = _pairs("--column", column or ())
+    with _progress(orders.name) as advance:
+        made = import_log(
+            orders, out, initial=initial, columns=columns or None, drop_unmatched=drop_unmatched,
+            progress=advance,
+        )  # fmt: skip
+    if json:
+        _write_json({"trace": str(out), **made._asdict()})
+        return
+    console = _console()
+    table = _table(">", "", first=f"{orders.name} as {out.name}")
+    dropped = [("departures left out", made.dropped)] if made.dropped else []
+    for name, number in (
+        ("rows", made.rows), ("units", made.units), ("SKUs", made.skus), ("initial stock", made.initial),
+        ("arrivals", made.arrivals), ("departures", made.departures), *dropped,
+        ("most units at once", made.peak), ("units at the end", made.final),
     ):  # fmt: skip
-        value = score[name]
-        text = "none" if value is None else f"{value:,.{digits}f} {unit}"
-        table.add_row(name.removesuffix("_s").replace("_", " "), text.strip())
-    _console().print(table)
+        table.add_row(name, f"{number:,}")
+    table.add_row("time covered", _duration(made.last_time_s))
+    console.print(table)
 
 
 @app.command()
@@ -306,10 +403,7 @@ def validate(
         console = _console()
         console.print(table)
         console.print()
-        verdict = (
-            f"{_count(failed, 'check')} of {len(rows)} failed" if failed else f"all {len(rows)} checks hold"
-        )
-        console.print(verdict, style="bold red" if failed else "bold", highlight=False)
+        _print_verdict(console, [row["ok"] for row in rows])
     if failed:
         raise typer.Exit(1)
 
@@ -373,21 +467,50 @@ def report(
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def bench(context: typer.Context) -> None:
-    """Runs the benchmarks of a checkout."""
-    import importlib.util
-    import subprocess
-
+def bench(
+    context: typer.Context,
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="WHAT", help="allocation; without it all benchmarks of a checkout."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small stores at one fill, in a fraction of the time.")
+    ] = False,
+    size: Annotated[
+        list[int] | None, typer.Option(min=1, metavar="SLOTS", help="A store's size; may be repeated.")
+    ] = None,
+    rule: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this policy; may be repeated.")
+    ] = None,
+    policy: PoliciesOption = None,
+    save: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Keeps the results.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Kept results to compare with.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draws time per box over slots, SVG or PNG.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Times allocation policies, or runs all benchmarks."""
     from sim.results import ResultError
+    from sim.words import near, show
 
-    root = Path(__file__).resolve().parents[1]
-    if not (root / "benchmarks").is_dir() or importlib.util.find_spec("pytest_benchmark") is None:
-        raise ResultError(
-            ["bench: expected a checkout with its development packages, found none: use `make bench`"]
+    if what == "allocation":
+        names = [*_rules(rule or (), "--rule"), *_rules(policy or ())]
+        _bench_allocation(
+            names, quick=quick, sizes=size, save=save, against=against, picture=picture, json=json
         )
-    options = ["--benchmark-enable", "--benchmark-only", "--benchmark-group-by=group", *context.args]
-    command = [sys.executable, "-m", "pytest", str(root / "benchmarks"), "-q", *options]
-    raise typer.Exit(subprocess.call(command, cwd=root))  # noqa: S603
+        return
+    if what is not None and not what.startswith("-"):
+        raise ResultError([f"bench: expected 'allocation', found {show(what)}{near(what, ['allocation'])}"])
+    given = {
+        "--quick": quick, "--size": size, "--rule": rule, "--policy": policy,
+        "--save": save, "--against": against, "--picture": picture, "--json": json,
+    }  # fmt: skip
+    if options := [name for name, value in given.items() if value]:
+        raise ResultError([f"bench: expected 'allocation' before {_all_of(options)}, found nothing"])
+    _bench_checkout([*([] if what is None else [what]), *context.args])
 
 
 @app.callback(invoke_without_command=True)
@@ -401,6 +524,309 @@ def _start(
 
         _write(f"meterhouse {version_of('meterhouse')}\n")
         raise typer.Exit
+
+
+# --- policies --------------------------------------------------------------------------------------------
+
+
+def _rules(policies: Sequence[str], option: str = "--policy") -> list[str]:
+    """The names of policies that an option gives; those of the user's own, FILE.py:FUNCTION, are loaded."""
+    from sim.allocation import ALIASES, POLICIES
+    from sim.ownrule import OwnRuleError, is_own, load_rule, short_name
+    from sim.words import near, show
+
+    known = [*POLICIES, *ALIASES]
+    loaded: dict[str, str] = {}
+    lines: list[str] = []
+    names = []
+    for text in dict.fromkeys(policies):
+        name = text
+        if not is_own(text):
+            if text not in known:
+                expected = f"expected {', '.join(known)} or FILE.py:FUNCTION"
+                lines.append(f"{option}: {expected}, found {show(text)}{near(text, known)}")
+        else:
+            # Two files of one name are told apart by their folders.
+            name = text if loaded.setdefault(short_name(text), text) != text else short_name(text)
+            try:
+                load_rule(text, name)
+            except OwnRuleError as error:
+                lines += error.lines
+        names.append(name)
+    if lines:
+        raise OwnRuleError(lines)
+    return names
+
+
+def _set_policy(policy: str) -> str:
+    """What --set is given for a policy that a store can follow."""
+    import json
+
+    from sim.allocation import OWN_RULES
+    from sim.ownrule import OwnRuleError
+    from sim.words import show
+
+    (name,) = _rules([policy])
+    if name in OWN_RULES and "departures" in OWN_RULES[name].needs:
+        found = f"found {show(name)}, which needs to know when boxes leave: only `meterhouse replay` does"
+        raise OwnRuleError([f"--policy: expected a rule that a store can follow, {found}"])
+    return f"policy.allocation={json.dumps(name, ensure_ascii=False)}"
+
+
+def _checked_rule(name: str) -> dict[str, Any]:
+    """What a rule keeps to, ready for JSON."""
+    from sim.allocation import rule_named
+    from sim.ownrule import check_rule
+
+    checks = check_rule(rule_named(name), name)
+    is_right = all(check.ok for check in checks)
+    return {"policy": name, "ok": is_right, "checks": [check._asdict() for check in checks]}
+
+
+def _print_checked_rule(checked: dict[str, Any]) -> None:
+    table = _table("verdict", "<", "finding", first="check", title=checked["policy"])
+    for check in checked["checks"]:
+        style = None if check["ok"] else "bold red"
+        table.add_row(check["check"], "ok" if check["ok"] else "FAILED", check["finding"], style=style)
+    console = _console()
+    console.print(table)
+    console.print()
+    _print_verdict(console, [check["ok"] for check in checked["checks"]])
+
+
+def _print_verdict(console: "Console", verdicts: Sequence[bool]) -> None:
+    failed = verdicts.count(False)
+    verdict = f"{_count(failed, 'check')} of {len(verdicts)} failed" if failed else ""
+    style = "bold red" if failed else "bold"
+    console.print(verdict or f"all {len(verdicts)} checks hold", style=style, highlight=False)
+
+
+def _print_score(score: dict[str, Any], title: str) -> None:
+    table = _table(">", "", first=title)
+    for name, unit, digits in (
+        ("moves", "", 0), ("total_s", "s", 1), ("per_move_s", "s", 4),
+        ("peak", "units", 0), ("final", "units", 0), ("mean_occupancy", "units", 2), ("digs", "", 0),
+    ):  # fmt: skip
+        if name in score:
+            value = score[name]
+            text = "none" if value is None else f"{value:,.{digits}f} {unit}"
+            table.add_row(name.removesuffix("_s").replace("_", " "), text.strip())
+    _console().print(table)
+
+
+def _ladder_table(document: dict[str, Any], title: str, width: int) -> "Table":
+    """One line a rule, the cheapest first, and the bound above them; a bar where there is room."""
+    from sim.allocation import rule_named
+
+    rows, moves, least_s = document["policies"], document["moves"], document["bound_total_s"]
+    random_s = next((row["total_s"] for row in rows if row["policy"] == "random"), None)
+    heads = ["total, s", "a move, s"]
+    heads += ["regret", "last 2/3"] * (least_s is not None)
+    heads += ["v. random"] * bool(random_s) + ["digs"] * any("digs" in row for row in rows)
+    lines: list[tuple[list[str], float]] = []
+    if least_s is not None:
+        cells = {"total, s": f"{least_s:,.1f}", "a move, s": f"{least_s / moves:.4f}" if moves else ""}
+        if random_s:
+            cells["v. random"] = _share(least_s / random_s - 1)
+        lines.append((["lower bound", *(cells.get(head, "") for head in heads)], least_s))
+    for row in rows:
+        mark = " *" if "departures" in rule_named(row["policy"]).needs else ""
+        cells = {
+            "total, s": f"{row['total_s']:,.1f}",
+            "a move, s": f"{row['per_move_s']:.4f}" if moves else "",
+            "regret": _share(row["regret"]),
+            "last 2/3": _share(row["rest_regret"]),
+            "v. random": _share(row["against_random"]),
+            "digs": f"{row.get('digs', 0):,}",
+        }
+        lines.append(([f"{row['policy']}{mark}", *(cells[head] for head in heads)], row["total_s"]))
+    taken = [
+        max(map(len, column)) + 3 for column in zip(["", *heads], *(line for line, _ in lines), strict=True)
+    ]
+    room = min(24, width - sum(taken))
+    longest_s = max(total_s for _, total_s in lines) or 1.0
+    about = f"{title}: {moves:,} moves, at most {_count(document['peak'], 'unit')}"
+    table = _table(
+        *(text for head in heads for text in (">", head)), *[""] * (room >= _LEAST_BAR),
+        first="policy", title=about,
+    )  # fmt: skip
+    for number, (line, total_s) in enumerate(lines):
+        bar = [_bar(room * total_s / longest_s)] * (room >= _LEAST_BAR)
+        table.add_row(*line, *bar, style="bold" if least_s is not None and not number else None)
+    return table
+
+
+def _ladder_sentence(document: dict[str, Any]) -> str:
+    """Which rule that a store can follow is best, and how far it stays from what no rule goes below."""
+    from sim.allocation import rule_named
+
+    rows = document["policies"]
+    live = [row for row in rows if "departures" not in rule_named(row["policy"]).needs]
+    if not live:
+        return "No store can follow these policies: it does not know when boxes leave."
+    best = min(live, key=lambda row: row["total_s"])
+    also = [row["policy"] for row in live if row["total_s"] == best["total_s"] and row is not best]
+    words = best["policy"]
+    if len(live) > 1:
+        words += " is best of the policies that a store can follow"
+        words += f", with {_all_of(also) if len(also) < 3 else f'{len(also)} others'} as good" if also else ""
+    if best["regret"] is not None:
+        words += f"{':' if len(live) > 1 else ' is'} {_share(best['regret'])} above the lower bound"
+        later = min(live, key=lambda row: row["rest_total_s"])
+        words += "; on the last two thirds of the trace "
+        if later["rest_total_s"] < best["rest_total_s"]:
+            words += f"it is {later['policy']}, "
+        words += _share(later["rest_regret"])
+    if "digs" in best:
+        least = min(live, key=lambda row: row["digs"])
+        digs = f"{least['policy']} digs least, {_count(least['digs'], 'time')}"
+        words += f". Digging is left out of these times: {digs}" if len(live) > 1 else ""
+    return f"{words}."
+
+
+_LEAST_BAR: Final = 6
+_EIGHTHS: Final = " \u258f\u258e\u258d\u258c\u258b\u258a\u2589"
+
+
+def _bar(columns: float) -> str:
+    """A bar of so many columns, to an eighth of one."""
+    whole, part = divmod(round(8 * columns), 8)
+    return f"{chr(0x2588) * whole}{_EIGHTHS[part]}".rstrip()
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}".replace("%", "\u00a0%")
+
+
+def _all_of(words: Sequence[str]) -> str:
+    """Words as a list in a sentence: a, b and c."""
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
+
+
+# --- files -----------------------------------------------------------------------------------------------
+
+
+def _refuse_file(option: str, path: Path, endings: Sequence[str]) -> None:
+    """Raise ResultError, before anything takes time, when a file cannot be written under this name."""
+    from sim.results import ResultError
+    from sim.words import one_of, show
+
+    if path.suffix.lower() not in endings:
+        raise ResultError([f"{option}: expected a name in {one_of(endings)}, found {show(str(path))}"])
+    if path.is_dir():
+        raise ResultError([f"{option}: expected a file, found the folder {show(str(path))}"])
+    if not path.parent.is_dir():
+        raise ResultError([f"{option}: expected a file in a folder that is there, found {show(str(path))}"])
+
+
+def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """Texts OURS=THEIRS as a dict; raises ResultError where one is not, or a name stands twice."""
+    from sim.results import ResultError
+    from sim.words import show
+
+    pairs: dict[str, str] = {}
+    lines = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            lines.append(f"{option}: expected OURS=THEIRS, found {show(text)}")
+        elif name.strip() in pairs:
+            lines.append(f"{option}: expected each column once, found {show(name.strip())} again")
+        pairs[name.strip()] = value.strip()
+    if lines:
+        raise ResultError(lines)
+    return pairs
+
+
+# --- benchmarks ------------------------------------------------------------------------------------------
+
+
+def _bench_checkout(options: Sequence[str]) -> NoReturn:
+    import importlib.util
+    import subprocess
+
+    from sim.results import ResultError
+
+    root = Path(__file__).resolve().parents[1]
+    if not (root / "benchmarks").is_dir() or importlib.util.find_spec("pytest_benchmark") is None:
+        raise ResultError(
+            ["bench: expected a checkout with its development packages, found none: use `make bench`"]
+        )
+    fixed = ["--benchmark-enable", "--benchmark-only", "--benchmark-group-by=group"]
+    command = [sys.executable, "-m", "pytest", str(root / "benchmarks"), "-q", *fixed, *options]
+    raise typer.Exit(subprocess.call(command, cwd=root))  # noqa: S603
+
+
+def _bench_allocation(
+    names: Sequence[str], *, quick: bool, sizes: Sequence[int] | None, save: Path | None,
+    against: Path | None, picture: Path | None, json: bool,
+) -> None:  # fmt: skip
+    from sim import bench
+    from sim.allocation import OWN_RULES
+
+    # A rule of the user's own stands beside all of ours, unless some of these are named as well.
+    chosen = names if any(name not in OWN_RULES for name in names) else None
+    if save is not None:
+        _refuse_file("--save", save, (".json",))
+    if picture is not None:
+        _refuse_file("--picture", picture, (".svg", ".png"))
+    old = None if against is None else bench.read(against)
+    with _progress("timing") as advance:
+        results = bench.run_allocation(
+            sizes or (bench.QUICK_SIZES if quick else bench.SIZES),
+            bench.QUICK_FILLS if quick else bench.FILLS, chosen, advance, optimum=not quick,
+        )  # fmt: skip
+    made = {"results": save, "picture": picture}
+    if save is not None:
+        bench.save(results, save)
+    if picture is not None:
+        bench.draw(results, picture)
+    ratios = bench.ratios(results)
+    compared = None if old is None else bench.compare(results, old)
+    if json:
+        _write_json({**results, "ratios": ratios, **({} if compared is None else {"compared": compared})})
+    else:
+        _print_bench(results, ratios, compared)
+        for what, path in made.items():
+            if path is not None:
+                _write(f"{what} in {path}\n")
+    if compared is not None and not all(row["ok"] for row in compared):
+        raise typer.Exit(1)
+
+
+def _print_bench(
+    results: dict[str, Any], ratios: list[dict[str, Any]], compared: list[dict[str, Any]] | None
+) -> None:
+    from sim import bench
+
+    head, rows = bench.table(results)
+    # A column a size of store: no reader of a file wants them cut.
+    console = _console(sum(max(map(len, column)) + 3 for column in zip(head, *rows, strict=True)))
+    table = _table(*(text for name in head[1:] for text in (">", name)), first=head[0])
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print()
+    table = _table(">", "goal", ">", "found", "<", "in", "", first="ratio", wrap=True)
+    measured = [ratio for ratio in ratios if ratio["found"] is not None]
+    for ratio in measured:
+        verdict = "ok" if ratio["ok"] else "short"
+        table.add_row(ratio["name"], ratio["goal"], f"{ratio['found']:,.3g}", ratio["unit"], verdict)
+    if measured:
+        console.print(table)
+    if len(measured) < len(ratios):
+        more = _count(len(ratios) - len(measured), "ratio")
+        console.print(f"\n{more} not measured: that takes all sizes and rules", highlight=False)
+    if compared is not None:
+        console.print()
+        table = _table(
+            ">", "before", ">", "now", ">", "ratio", "", first="case, in empty call pairs", wrap=True
+        )
+        for pair in compared:
+            numbers = ["" if pair[key] is None else f"{pair[key]:.3g}" for key in ("old", "new", "ratio")]
+            table.add_row(pair["case"], *numbers, pair["verdict"], style=None if pair["ok"] else "bold red")
+        console.print(table)
+    console.print(f"\n{bench.machine_line(results)}", highlight=False)
 
 
 # --- run -------------------------------------------------------------------------------------------------
@@ -454,7 +880,7 @@ def _simulate(
 
 def _run_many(loaded: "Loaded", seeds: range, out: Path | None, *, json: bool) -> None:
     from sim.kpis import KPIS
-    from sim.results import write_document
+    from sim.results import inputs, write_document
     from sim.scenario import resolved, scenario_id
     from sim.statistics import t_interval
 
@@ -483,7 +909,7 @@ def _run_many(loaded: "Loaded", seeds: range, out: Path | None, *, json: bool) -
         "runs": runs,
     }
     if out is not None:
-        write_document({**document, "resolved": resolved(loaded.scenario)}, out)
+        write_document({**document, "inputs": inputs(loaded), "resolved": resolved(loaded.scenario)}, out)
     if json:
         _write_json({**document, **({"out": str(out)} if out else {})})
         return
@@ -567,7 +993,7 @@ def _split_table(kpis: dict[str, dict[str, Any]]) -> "Table | None":
 
 # --- lists -----------------------------------------------------------------------------------------------
 
-Rows = list[dict[str, str]]
+Rows = list[dict[str, Any]]
 
 
 def _functions(choices: dict[str, Any]) -> Rows:
@@ -582,9 +1008,19 @@ def _first_sentence(text: str) -> str:
 
 
 def _list_policies() -> Rows:
-    from sim.allocation import POLICIES
+    from sim.allocation import ALIASES, POLICIES
 
-    return _functions(POLICIES)
+    return [
+        {
+            "name": name,
+            "sentence": _first_sentence(rule.choose.__doc__ or ""),
+            "source": rule.source,
+            "fallback": rule.fallback,
+            "needs": sorted(rule.needs),
+            "aliases": [alias for alias, meant in ALIASES.items() if meant == name],
+        }
+        for name, rule in POLICIES.items()
+    ]
 
 
 def _list_retrieval() -> Rows:
@@ -666,12 +1102,16 @@ LISTS: Final[dict[str, tuple[str, Callable[[], Rows]]]] = {
 # --- printing --------------------------------------------------------------------------------------------
 
 
-def _console() -> "Console":
-    """Standard output for people; as wide as the terminal, 100 columns elsewhere."""
+def _console(least: int = 0) -> "Console":
+    """Standard output for people; as wide as the terminal, at least 100 columns elsewhere.
+
+    Text is shown as it is: names of files and policies may hold what others take for markup.
+    """
     from rich.console import Console
 
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(width=100, highlight=False)
+    plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+    console = Console(**plain)
+    return console if console.is_terminal else Console(width=max(100, least), **plain)
 
 
 def _table(*columns: str, first: str, title: str = "", wrap: bool = False) -> "Table":
@@ -698,7 +1138,7 @@ def _table(*columns: str, first: str, title: str = "", wrap: bool = False) -> "T
 
 def _print_question(console: "Console", loaded: "Loaded") -> None:
     if loaded.scenario.question:
-        console.print(f"{loaded.scenario.question}\n", style="italic", highlight=False, markup=False)
+        console.print(f"{loaded.scenario.question}\n", style="italic", highlight=False)
 
 
 def _kpi_name(name: str) -> str:
@@ -745,10 +1185,16 @@ def _value_text(value: Any) -> str:
     import json
 
     if isinstance(value, list):
+        if any(isinstance(item, dict) for item in value):
+            return "; ".join(_value_text(item) for item in value)
+        is_count = len(value) > 2 and all(isinstance(item, int) for item in value)
+        if is_count and value == list(range(value[0], value[-1] + 1)):
+            return f"{value[0]} to {value[-1]}"
         inner = [" to ".join(item) if isinstance(item, list) else _value_text(item) for item in value]
         return ", ".join(inner) or "none"
     if isinstance(value, dict):
-        return " ".join(_value_text(inner) for inner in value.values())
+        given = {name: inner for name, inner in value.items() if inner is not None}
+        return ", ".join(f"{name.replace('_', ' ')} {_value_text(inner)}" for name, inner in given.items())
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
@@ -771,7 +1217,8 @@ def _progress(title: str) -> Iterator[Callable[[float], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    title_column = TextColumn("{task.description}", markup=False)
+    columns = (title_column, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=1.0)
         yield lambda done: bar.update(task, completed=done)

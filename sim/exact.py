@@ -1,13 +1,15 @@
 """What the model is held to: expected values that are known exactly, or from theory.
 
-Travel: exact means over the slots of the rack at hand, and the continuous rack of Bozer and White. Waiting:
-Erlang, Pollaczek and Khinchine. Occupancy, availability and records: closed forms. Nothing here draws a
-random number; `validation` compares these values with what the model does.
+Travel: exact means over the slots of the rack at hand, and the continuous rack of Bozer and White. Storage:
+the zones and the full turnover of Hausman, Schwarz and Graves. Waiting: Erlang, Pollaczek and Khinchine.
+Occupancy, availability and records: closed forms. Nothing here draws a random number; `validation` compares
+these values with what the model does.
 """
 
 import itertools
 import math
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,12 +81,12 @@ def bozer_white(b: float) -> tuple[float, float]:
     return 1.0 + b**2 / 3.0, 4.0 / 3.0 + b**2 / 2.0 - b**3 / 30.0
 
 
-def cell_centres(n: int, b: float) -> tuple[float, float]:
-    """The model's single and dual command times on n x n cell centres, in units of the longer axis time.
+def cell_rack(n: int, b: float) -> Travel:
+    """The model's own layout and travel of n x n cell centres, whose longer axis takes 1,000 s.
 
-    A rack of the model's own layout and travel, 500 m long and high, whose lift is so fast that the shape is
-    b; 0.05 <= b <= 1, 2 <= n <= 1000. As n grows it approaches `bozer_white`. The longer axis takes 1,000 s,
-    so that the rounding to milliseconds shows in the sixth decimal only.
+    A rack 500 m long and high whose lift is so fast that the shape is b, both axes at once, no acceleration,
+    port in the corner; 0.05 <= b <= 1, 2 <= n <= 1000. So the rounding to milliseconds shows in the sixth
+    decimal only, and where n divides 250,000 (b = 1) not at all.
     """
     pitch_m = 500.0 / n
     params = LayoutParams(
@@ -94,12 +96,123 @@ def cell_centres(n: int, b: float) -> tuple[float, float]:
     )  # fmt: skip
     robot = RobotParams(
         axes="simultaneous", speed_m_per_s=0.5, acceleration_m_per_s2=math.inf, lift_speed_m_per_s=0.5 / b,
-        lift_acceleration_m_per_s2=math.inf, pick_s=0.0, place_s=0.0, positioning_s=0.0, turn_s=0.0,
+        lift_acceleration_m_per_s2=math.inf, turn_s=0.0,
     )  # fmt: skip
-    layout = Layout(params, meters_per_box=1, box_height_m=0.2, access="direct", robots=0)
-    travel = Travel(layout, robot)
-    port = layout.inbound
-    return mean_single_command_s(travel, port, robot) / 1000, mean_dual_command_s(travel, port, robot) / 1000
+    return Travel(Layout(params, meters_per_box=1, box_height_m=0.2, access="direct", robots=0), robot)
+
+
+def cell_centres(n: int, b: float) -> tuple[float, float]:
+    """The model's single and dual command times on n x n cell centres, in units of the longer axis time.
+
+    Means over the slots of `cell_rack`, without handling. As n grows they approach `bozer_white`.
+    """
+    travel = cell_rack(n, b)
+    port, idle = travel.layout.inbound, RobotParams(pick_s=0.0, place_s=0.0, positioning_s=0.0)
+    return mean_single_command_s(travel, port, idle) / 1000, mean_dual_command_s(travel, port, idle) / 1000
+
+
+RANDOM_STORAGE: Final = 2 / 3
+"""Mean one-way time to a uniformly drawn place of a rack that is square in time, its longest one way 1.
+
+A way takes at most y for the share y^2 of the places, P(t <= y) = y^2, so that E(t) is the integral of
+y 2y = 2/3. Hausman, Schwarz and Graves (1976), Optimal storage assignment in automatic warehousing systems,
+Management Science 22(6), 629-638; so are the next ones. They leave out acceleration, handling and open slots.
+"""
+
+
+def abc_exponent(items: float, demand: float) -> float:
+    """The s of the ABC curve G(i) = i^s on which the fastest `items` of all items have `demand` of it all.
+
+    s = ln(demand) / ln(items): 0.4307, 0.3174 and 0.1386 for the curves 20/50, 20/60 and 20/80. Both are
+    shares with 0 < items <= demand < 1, so that 0 < s <= 1 (1: all items alike); ValueError otherwise.
+    """
+    if not 0.0 < items <= demand < 1.0:
+        raise ValueError(f"an ABC curve: expected 0 < items <= demand < 1, found {items:g} and {demand:g}")
+    return math.log(demand) / math.log(items)
+
+
+def abc_demand(s: float, stock: float) -> float:
+    """The share of demand of the fastest items that hold a share of the stock, both 0 to 1.
+
+    An item's demand is D(i) = G'(i) = s i^(s-1). Ordered in economic lots its stock is in proportion to
+    sqrt(D), which is i^((s-1)/2), so the items up to i hold the share j = i^((s+1)/2) of the stock; put into
+    G, that is j^(2s/(s+1)). Turnover is demand over stock and so falls with i: 0 < s <= 1, else ValueError.
+    """
+    if not 0.0 < s <= 1.0:
+        raise ValueError(f"exponent of an ABC curve: expected above 0 and up to 1, found {s:g}")
+    return float(stock ** (2.0 * s / (s + 1.0)))
+
+
+def full_turnover(s: float) -> float:
+    """Mean one-way time when every item has the places that its turnover has earned: 4s / (5s + 1).
+
+    The item at the share j of the stock lies sqrt(j) away, so the mean is the integral of sqrt(j) d j^p with
+    p = 2s/(s+1) of `abc_demand`: p / (p + 1/2). Places by shared storage, as many as the mean stock; in units
+    of the longest one way (`RANDOM_STORAGE`); 0 < s <= 1, else ValueError.
+    """
+    abc_demand(s, 1.0)
+    return 4.0 * s / (5.0 * s + 1.0)
+
+
+def class_based(s: float, borders: Sequence[float]) -> float:
+    """Mean one-way time when classes have zones, random within, that end at given shares of the stock.
+
+    `borders` ascend between 0 and 1: one fewer than zones, none for random storage. By `zones_mean` with the
+    demands of `abc_demand`; in units of the longest one way. 0 < s <= 1, else ValueError.
+    """
+    ends = [0.0, *borders, 1.0]
+    demand = [abc_demand(s, end) for end in ends]
+    return zones_mean(np.diff(demand), np.diff(ends))
+
+
+def zones_mean(
+    demand: Sequence[float] | NDArray[Any], stock: Sequence[float] | NDArray[Any], fill: float = 1.0
+) -> float:
+    """Mean one-way time of zones that follow one another from the port, by their demand and their places.
+
+    A zone that begins where the share R1^2 of the places ends and ends at R2^2 lies between the one-way times
+    R1 and R2. A place of it, drawn uniformly, is at most y away with (y^2 - R1^2) / (R2^2 - R1^2), so that
+    its mean is 2/3 (R2^3 - R1^3) / (R2^2 - R1^2). With a zone for each item this is the full turnover of
+    finitely many items. Where boxes take the nearest open place of their zone and only the share `fill` of
+    its places is taken, the open ones gather at its end: R2^2 is then R1^2 + fill (R2^2 - R1^2).
+
+    Demand and stock have any unit, shapes (zones,), the zone nearest the port first, none without places; the
+    mean is in units of the longest one way. 0 < fill <= 1, else ValueError.
+    """
+    if not 0.0 < fill <= 1.0:
+        raise ValueError(f"share of places taken: expected above 0 and up to 1, found {fill:g}")
+    moves, places = np.asarray(demand, np.float64), np.asarray(stock, np.float64)
+    end = np.cumsum(places) / places.sum()
+    start = np.append(0.0, end[:-1])
+    taken = start + fill * (end - start)
+    means = 2 / 3 * (taken**1.5 - start**1.5) / (taken - start)
+    return float(moves @ means / moves.sum())
+
+
+def best_zones(s: float, zones: int) -> tuple[float, list[float]]:
+    """The least mean one-way time of so many zones, and where they end: shares of the stock, ascending.
+
+    The minimum of `class_based` over its borders, by `scipy.optimize` (Nelder and Mead). 1 <= zones <= 5 and
+    0 < s < 1, as items that all turn over alike have no best zones; else ValueError.
+    """
+    if not 1 <= zones <= 5 or not 0.0 < s < 1.0:
+        raise ValueError(f"best zones: expected 1 to 5 zones and 0 < s < 1, found {zones} and {s:g}")
+    if zones == 1:
+        return RANDOM_STORAGE, []
+    from scipy.optimize import minimize
+
+    def mean(ends: NDArray[np.float64]) -> float:
+        """By the one-way times at which zones end, among which the minimum is less skew."""
+        inside = [0.0, *ends.tolist(), 1.0]
+        if any(a >= b for a, b in itertools.pairwise(inside)):
+            return 1.0  # no way is longer
+        return class_based(s, [end**2 for end in inside[1:-1]])
+
+    found = minimize(
+        mean, [k / zones for k in range(1, zones)], method="Nelder-Mead",
+        options={"xatol": 1e-9, "fatol": 1e-15, "maxiter": 10_000, "maxfev": 10_000},
+    )  # fmt: skip
+    return float(found.fun), [float(end) ** 2 for end in found.x]
 
 
 def erlang_b(servers: int, load: float) -> float:

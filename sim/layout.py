@@ -63,6 +63,18 @@ class CapacityParams(Params):
     boxes: JsonInt = fact(0, "boxes that each of them holds", unit="boxes", ge=0, le=1000)
 
 
+class RestrictedParams(Params):
+    """Slots that do not take every box; what is not named means all. Entries add up."""
+
+    rows: list[JsonInt] | None = fact(None, "their rows, from 1")
+    columns: list[JsonInt] | None = fact(None, "their columns, from 1")
+    levels: list[JsonInt] | None = fact(None, "their levels, from 1, the lowest first")
+    devices: list[str] | None = fact(None, "device classes that they take (skus.device); all if not given")
+    most_box_kg: JsonFloat | None = fact(
+        None, "heaviest full box that they take; any when not given", unit="kg", gt=0, le=100_000
+    )
+
+
 class GapParams(Params):
     """A stretch of rack without slots, where a pillar stands or an aisle crosses."""
 
@@ -93,6 +105,7 @@ class LayoutParams(Params):
     capacity: list[CapacityParams] = fact(
         [], "slots that hold another number under profile = 'uniform'; a later entry wins"
     )
+    restricted: list[RestrictedParams] = fact([], "slots that take some device classes or weights only")
     tiers: JsonInt | None = fact(
         None, "boxes one above the other in a slot; when not given, as many as fit a level", ge=1, le=1000
     )
@@ -318,17 +331,31 @@ class Layout:
             _, boxes_per_slot, exceptions = PROFILES[self.params.profile]
         capacity = np.full(self.slots, boxes_per_slot, dtype=np.int64)
         for entry in exceptions:
-            here = np.ones(self.slots, dtype=bool)
-            named = ((self.row, entry.rows), (self.column, entry.columns), (self.level, entry.levels))
-            for axis, numbers in named:
-                if numbers is not None:
-                    here &= np.isin(axis, numbers)
-            capacity[here] = entry.boxes
+            capacity[self._named(entry)] = entry.boxes
         self.capacity: list[int] = capacity.tolist()
         stacks = {boxes: tier_columns(boxes, self.tiers) for boxes in set(self.capacity)}
         self.stacks: list[tuple[int, ...]] = [stacks[boxes] for boxes in self.capacity]
         self.boxes = int(capacity.sum())
         self.meters = self.boxes * self.meters_per_box
+
+    def _named(self, entry: CapacityParams | RestrictedParams) -> NDArray[np.bool_]:
+        """Which slots an entry of rows, columns and levels names."""
+        here = np.ones(self.slots, dtype=bool)
+        named = ((self.row, entry.rows), (self.column, entry.columns), (self.level, entry.levels))
+        for axis, numbers in named:
+            if numbers is not None:
+                here &= np.isin(axis, numbers)
+        return here
+
+    def admits(self, device: str, box_g: int) -> bytes | None:
+        """Which slots take boxes of a device class and a weight in grams, 0 or 1 a slot; None when all do."""
+        taken = np.ones(self.slots, dtype=np.uint8)
+        for entry in self.params.restricted:
+            wrong_device = entry.devices is not None and device not in entry.devices
+            too_heavy = entry.most_box_kg is not None and box_g > round(1000 * entry.most_box_kg)
+            if wrong_device or too_heavy:
+                taken[self._named(entry)] = 0
+        return None if taken.all() else taken.tobytes()
 
     def _place_everything(self, ports: Sequence[PortParams], robots: int) -> None:
         params = self.params
@@ -584,12 +611,17 @@ def _profile_faults(params: LayoutParams) -> Iterator[Fault]:
 
 
 def _capacity_faults(params: LayoutParams) -> Iterator[Fault]:
-    for i, entry in enumerate(params.capacity):
+    for i, restriction in enumerate(params.restricted):
+        if restriction.devices is None and restriction.most_box_kg is None:
+            yield f"layout.restricted[{i}]", "expected devices or most_box_kg, found neither"
+    named = [(f"capacity[{i}]", entry) for i, entry in enumerate(params.capacity)]
+    restricted = [(f"restricted[{i}]", entry) for i, entry in enumerate(params.restricted)]
+    for name, entry in [*named, *restricted]:
         for axis in ("rows", "columns", "levels"):
             last = getattr(params, axis)
             for number in getattr(entry, axis) or ():
                 if not 1 <= number <= last:
-                    yield f"layout.capacity[{i}].{axis}", f"expected numbers from 1 to {last}, found {number}"
+                    yield f"layout.{name}.{axis}", f"expected numbers from 1 to {last}, found {number}"
     for i, gap in enumerate(params.gaps):
         if gap.after_column >= params.columns:
             before = f"a column before the last of {params.columns}"

@@ -7,14 +7,19 @@ for orders, and the open places that allocation sees.
 
 from typing import TYPE_CHECKING, Final
 
-from sim.allocation import SlotIndex
+from sim.allocation import BoxView, Rule, SlotIndex
 from sim.assets import STATE_CODES, STATES, TRANSITIONS, IllegalMove
+from sim.calendar import DAY_MS
 from sim.facts import NONE
 from sim.retrieval import ReadyBoxes
+from sim.slots import Stack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sim.layout import Layout
     from sim.stock import Stock
+    from sim.streams import Stream
 
 IN_TRANSIT: Final = STATE_CODES["in_transit"]
 QUALIFIED: Final = STATE_CODES["qualified_in_stock"]
@@ -54,6 +59,13 @@ class Ledger:
         """Meters in stock that are qualified, in date and not promised, by SKU."""
         self.on_order = [0] * skus
         """Meters called off and not yet received, by SKU."""
+        self.weight_g: Callable[[int, int], int] = lambda _sku, _meters: 0
+        """What a box with so many meters of a SKU weighs. Its owner sets it."""
+        self._promised: dict[tuple[int, int], list[int]] | None = None
+        if layout.access == "stack_lifo":
+            self._promised = {}
+            index.stacks = self._stacks
+        index.leaves_ms = self._leaves_ms
 
     def new_box(self, sku: int, lot: int, verified_day: int, mask: int, place: int) -> int:
         """Record a box that is announced; it is in transit until its receiving scan."""
@@ -76,27 +88,49 @@ class Ledger:
             raise IllegalMove(f"box {box}: {STATES[self.state[box]]} -> {STATES[state]} is not allowed")
         self.state[box] = state
 
-    def reserve_place(self, slot: int, lot: int) -> int:
-        """Reserve a place in a slot for a box of the lot; gives the tier column."""
-        rooms = self.column_room[slot]
-        for column, room in enumerate(rooms):
-            if room > 0:
-                rooms[column] = room - 1
-                self.index.take(slot, lot)
-                return column
-        raise LedgerError(f"slot {slot} has no column with room")
+    def allocate(self, rule: Rule, box: int, now_ms: int, stream: "Stream") -> tuple[int, int]:
+        """Ask a rule for a slot and reserve a place there; gives slot and tier column, or (NONE, NONE)."""
+        seen = self.seen(box, now_ms)
+        view = self.index.view_of(seen.sku)
+        slot = rule.choose(seen, view, stream)
+        if slot == NONE:
+            return NONE, NONE
+        if type(slot) is not int or not view.is_open(slot):
+            name = self._layout.names[slot] if type(slot) is int and 0 <= slot < self._slots else slot
+            raise LedgerError(f"the allocation rule named {name!r} for box {box}, which is not an open slot")
+        column = rule.column(seen, view, slot) if rule.column is not None else NONE
+        if column == NONE:
+            column = next(column for column, room in enumerate(self.column_room[slot]) if room > 0)
+        self.reserve(box, slot, column)
+        self.index.stays.arrived(seen.sku, now_ms, seen.verified_day)
+        return slot, column
 
-    def reserve_column(self, slot: int, column: int, lot: int) -> None:
-        """Reserve a place in a given tier column."""
+    def seen(self, box: int, now_ms: int) -> BoxView:
+        """What an allocation rule may know of a box."""
+        sku, meters = self.sku[box], self.mask[box].bit_count()
+        weight_g = self.weight_g(sku, meters)
+        return BoxView(box, sku, self.lot[box], self.verified_day[box], meters, now_ms, NONE, weight_g)
+
+    def reserve(self, box: int, slot: int, column: int) -> None:
+        """Reserve a place in a tier column for a box."""
         if self.column_room[slot][column] <= 0:
             raise LedgerError(f"slot {slot} column {column} has no room")
         self.column_room[slot][column] -= 1
-        self.index.take(slot, lot)
+        self.index.take(slot, self.lot[box])
+        if self._promised is not None:
+            self._promised.setdefault((slot, column), []).append(box)
 
-    def release_place(self, slot: int, column: int, lot: int) -> None:
-        """Give a reserved place back."""
+    def release(self, box: int, slot: int, column: int, now_ms: int) -> None:
+        """Give a place back that was reserved for a box which does not come after all."""
         self.column_room[slot][column] += 1
-        self.index.give(slot, lot)
+        self.index.give(slot, self.lot[box])
+        if self._promised is not None:
+            self._promised[slot, column].remove(box)
+        self.left(box, now_ms)
+
+    def left(self, box: int, now_ms: int) -> None:
+        """Count the end of a box's stay in the racks."""
+        self.index.stays.left(self.sku[box], now_ms, self.verified_day[box])
 
     def stored(self, box: int, slot: int, column: int, tier: int) -> None:
         """Record a box in a slot, in a place that was reserved for it."""
@@ -104,6 +138,8 @@ class Ledger:
         self.column[box] = column
         self.tier[box] = tier
         self.cells[slot][column][tier] = box
+        if self._promised is not None:
+            self._promised[slot, column].remove(box)
 
     def taken(self, box: int, place: int) -> None:
         """Record that a box left its slot; its place is free again."""
@@ -137,6 +173,19 @@ class Ledger:
         """Boxes recorded in a slot, by column and tier."""
         return [box for cells in self.cells[slot] for box in cells if box != NONE]
 
+    def _stacks(self, slot: int) -> list[Stack]:
+        """The stacks of a slot: boxes recorded in them, then those on their way."""
+        assert self._promised is not None
+        stacks = []
+        for column, cells in enumerate(self.cells[slot]):
+            boxes = [box for box in cells if box != NONE] + self._promised.get((slot, column), [])
+            stacks.append(Stack(tuple(boxes), self.column_room[slot][column]))
+        return stacks
+
+    def _leaves_ms(self, box: int) -> float:
+        # Boxes of one SKU leave by verification day, those of another as much later as they stay longer.
+        return self.verified_day[box] * DAY_MS + self.index.stays.stay_ms(self.sku[box])
+
     def check(self) -> None:
         """Raise `LedgerError` unless places, reservations and open places agree with each other."""
         index = self.index
@@ -148,8 +197,6 @@ class Ledger:
                     raise LedgerError(f"slot {slot} column {column}: {recorded} boxes, room {rooms[column]}")
             if index.room[slot] != sum(rooms):
                 raise LedgerError(f"slot {slot}: index room {index.room[slot]}, columns {sum(rooms)}")
-        if index.open_places != sum(index.room):
-            raise LedgerError("the count of open places is wrong")
         for box in self.ready:
             if self.state[box] != QUALIFIED or self.order[box] != NONE:
                 raise LedgerError(f"box {box} is offered to orders but is {STATES[self.state[box]]}")

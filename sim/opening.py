@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sim.allocation import POLICIES, BoxView, SlotView
+from sim.allocation import Rule, SlotView
 from sim.calendar import DAY_MS
 from sim.facts import NONE
 from sim.ledger import QUALIFIED, Ledger
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sim.layout import Layout
     from sim.orders import Delivery, OrderBook, OrderSpec, OrderType, Supply
     from sim.streams import Stream
+    from sim.turnover import SeenStays
     from sim.warehouse import PolicyParams
 
 MOST_DAYS: Final = 3 * 366
@@ -60,6 +61,7 @@ class PseudoHistory:
         policy: "PolicyParams",
         stream: "Stream",
         *,
+        rule: Rule,
         stacked: bool,
         max_age_days: int,
         one_for_one: bool,
@@ -69,9 +71,8 @@ class PseudoHistory:
         self._ledger = ledger
         self._book = book
         self._supply = supply
-        self._allocate = POLICIES[policy.allocation]
+        self._rule = rule
         self._retrieve = RETRIEVAL[policy.retrieval]
-        self._view = SlotView(ledger.index)
         self._boxes = BoxesView(ledger, ledger.ready, policy.tolerance_days)
         self._stream = stream
         self._stacked = stacked
@@ -84,6 +85,11 @@ class PseudoHistory:
         self._open: dict[int, tuple[int, int]] = {}
         self._due: dict[int, list[Delivery]] = {}
         self._day = 0
+
+    @property
+    def stays(self) -> "SeenStays":
+        """What was seen of how long boxes stay."""
+        return self._ledger.index.stays
 
     def run(self, fill: float, dwells: float) -> Opening:
         """Fill the store to a share of its places and let it turn over for so many mean dwells."""
@@ -126,15 +132,22 @@ class PseudoHistory:
 
     def _store(self, box: int) -> bool:
         ledger = self._ledger
-        lot = ledger.lot[box]
-        view = BoxView(box, ledger.sku[box], lot, ledger.verified_day[box], self._full)
-        slot = self._allocate(view, self._view, self._stream)
+        slot, column = ledger.allocate(self._rule, box, self._day * DAY_MS, self._stream)
         if slot == NONE:
             return False
-        column = ledger.reserve_place(slot, lot)
         ledger.stored(box, slot, column, ledger.cells[slot][column].index(NONE))
         ledger.add_ready(box)
         return True
+
+    def _store_unless(self, full: "set[SlotView]", box: int) -> bool:
+        """Store a waiting box, unless another one of its class has just found no slot."""
+        view = self._ledger.index.view_of(self._ledger.sku[box])
+        if view in full:
+            return False
+        stored = self._store(box)
+        if not stored:
+            full.add(view)
+        return stored
 
     def _live_day(self, day: int) -> None:
         ledger = self._ledger
@@ -196,6 +209,7 @@ class PseudoHistory:
         slot, column = ledger.place[box], ledger.column[box]
         ledger.ready.remove(box)
         ledger.taken(box, self._layout.outside)
+        ledger.left(box, self._day * DAY_MS)
         if self._stacked:
             cells = ledger.cells[slot][column]
             standing = [b for b in cells if b != NONE]
@@ -205,8 +219,9 @@ class PseudoHistory:
                     ledger.tier[cells[tier]] = tier
         if self._one_for_one:
             self._arrive(sku, 1, self._day)
-        while self._waiting and self._store(self._waiting[0]):
-            self._waiting.pop(0)
+        if self._waiting:
+            full: set[SlotView] = set()
+            self._waiting = [box for box in self._waiting if not self._store_unless(full, box)]
 
     def _opening(self) -> Opening:
         ledger = self._ledger

@@ -33,6 +33,17 @@ class SkuParams(Params):
     share: JsonFloat = fact(
         1.0, "share of demand, in proportion to the other SKUs", origin="assumption", gt=0
     )
+    stay_days: JsonFloat | None = fact(
+        None,
+        "mean stay of a box, for policy.turnover = 'given'; as long as the others' when not given",
+        unit="days",
+        gt=0,
+        le=36500,
+    )
+    device: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")] = fact(
+        "single-phase", "device class, for layout.restricted slots"
+    )
+    meter_kg: JsonFloat = fact(0.55, "mass of a meter", unit="kg", origin="assumption", gt=0, le=1000)
 
 
 class WindowParams(Params):

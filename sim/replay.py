@@ -4,7 +4,11 @@ In `seq` order an arriving unit takes the slot that the rule names and a leaving
 queues. What remains is the choice of slots, and its score is the sum of one-way times between port and slot.
 The units at time 0 are placed and not scored. A trace is CSV (or CSV.gz) with the columns
 `seq, time_s, op (in|out), unit, sku` and whatever else it likes. Robots, people and lots are left out: a lot
-is a SKU here, and a slot of several boxes counts as reached at its lowest one.
+is a SKU here, a slot of several boxes counts as reached at its lowest one, and slots take every unit.
+
+What a rule must know of the SKUs beforehand (classes, turnover) is learned on the first third of the rows and
+fixed; so every rule is scored on the other two thirds as well. In free stacks a unit goes on top; when one
+leaves, each unit above it is dug once and set back in the same order.
 """
 
 import csv
@@ -12,18 +16,23 @@ import gzip
 import itertools
 import zlib
 from array import array
-from collections import Counter
-from collections.abc import Iterator
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
-from sim.allocation import POLICIES, BoxView, SlotIndex, SlotView
+import numpy as np
+
+from sim.allocation import ALIASES, HORIZON, OWN_RULES, POLICIES, BoxView, SlotIndex, rule_named
 from sim.facts import NONE
+from sim.regret import Stays, lower_bound_ms, oracle, stays_of
 from sim.scenario import Loaded, Scenario
 from sim.simulation import build_layout
+from sim.slots import Stack
 from sim.streams import Streams
 from sim.travel import Travel
+from sim.turnover import SeenStays, Turnover
 from sim.words import near, show
 
 COLUMNS: Final = ("seq", "time_s", "op", "unit", "sku")
@@ -34,6 +43,12 @@ MOST_ROWS: Final = 2_000_000
 
 MOST_FAULTS: Final = 20
 """Reading stops after so many faults."""
+
+MOST_BOUND_ROWS: Final = 20_000
+"""The bound of a longer trace is refused: its flow takes time with rows times peak."""
+
+NEVER_MS: Final = 1 << 60
+"""When units leave that never do."""
 
 _LONGEST_LINE: Final = 10_000
 _LAST_S: Final = 10**10
@@ -55,8 +70,8 @@ def replay(
     Parameters
     ----------
     trace_path : a CSV file, gzipped or not, UTF-8.
-    loaded : the scenario whose layout, robots' speeds and number of zones count.
-    policy : a name of `allocation.POLICIES`.
+    loaded : the scenario whose layout, robots' speeds, zones and turnover count.
+    policy : a name of `allocation.POLICIES`, an alias or an own rule that was loaded.
     seed : of the rules that draw.
 
     Returns
@@ -64,60 +79,378 @@ def replay(
     `policy`; `moves`, the arrivals after time 0 and all departures; `total_s`, the sum of their one-way times
     (from the first inbound port, to the first outbound one, each in whole milliseconds); `per_move_s` (None
     without moves); `peak` and `final`, most units at once and units left; `mean_occupancy`, time-weighted
-    from the first to the last row.
+    from the first to the last row; in free stacks `digs`, the units that were dug.
 
     Raises
     ------
     TraceError
         With the faults of the trace, or of the name of the rule.
     """
-    rule = POLICIES.get(policy)
-    if rule is None:
-        known = ", ".join(POLICIES)
-        raise TraceError([f"policy: expected one of {known}, found {show(policy)}{near(policy, POLICIES)}"])
-    events = read_events(trace_path)
-
-    scenario = loaded.scenario if isinstance(loaded, Loaded) else loaded
-    layout = build_layout(scenario)
-    travel = Travel(layout, scenario.robots)
-    in_ms: list[int] = travel.one_way_ms(layout.inbound).tolist()
-    out_ms: list[int] = travel.one_way_ms(layout.outbound).tolist()
-    index = SlotIndex(layout, in_ms, events.shares(), scenario.policy.zones)
-    view = SlotView(index)
-    stream = Streams(seed)["policy.allocation"]
-
-    slot_of = [NONE] * events.units
-    total_ms = moves = arrivals = here = peak = 0
-    for time_ms, unit, sku, row in zip(events.time_ms, events.unit, events.sku, events.row, strict=True):
-        slot = slot_of[unit]
-        if slot == NONE:
-            slot = rule(BoxView(arrivals, sku, sku, time_ms // 86_400_000, 1), view, stream)
-            if slot == NONE:
-                where = f"{trace_path}:{row}: op: expected a departure or room for a unit"
-                raise TraceError([f"{where}, found an arrival with all {layout.boxes:,} places taken"])
-            index.take(slot, sku)
-            slot_of[unit] = slot
-            arrivals += 1
-            here += 1
-            peak = max(peak, here)
-            if time_ms > 0:
-                total_ms += in_ms[slot]
-                moves += 1
-        else:
-            index.give(slot, sku)
-            slot_of[unit] = NONE
-            here -= 1
-            total_ms += out_ms[slot]
-            moves += 1
+    refuse_unknown([policy])
+    prepared = Prepared(trace_path, loaded)
+    score = prepared.play(policy, seed)
+    total_s = score.total_ms / 1000
     return {
         "policy": policy,
-        "moves": moves,
-        "total_s": total_ms / 1000,
-        "per_move_s": total_ms / 1000 / moves if moves else None,
-        "peak": peak,
-        "final": here,
-        "mean_occupancy": events.mean_occupancy(),
+        "moves": score.moves,
+        "total_s": total_s,
+        "per_move_s": total_s / score.moves if score.moves else None,
+        "peak": score.peak,
+        "final": score.final,
+        "mean_occupancy": prepared.events.mean_occupancy(),
+        **({"digs": score.digs} if score.digs is not None else {}),
     }
+
+
+def ladder(
+    trace_path: str | Path,
+    loaded: Loaded | Scenario,
+    policies: Sequence[str] = (),
+    *,
+    seed: int = 0,
+    bound: bool = True,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, Any]:
+    """Replay a trace with several rules, all of them if none is named, and say how far each is from the best.
+
+    Without the bound all of them are all but `offline-oracle` where the trace is too long for its plan.
+
+    Returns
+    -------
+    `moves`, `peak`, `mean_occupancy`, `learned_rows` (the first third of the rows); with `bound`
+    `bound_total_s` and `rest_bound_total_s`, which no assignment of the units to slots goes below
+    (`regret.lower_bound_ms`), and None for both without; `policies`, the cheapest first, each with `policy`,
+    `total_s`, `per_move_s`, `regret` (total over bound, less 1), `against_random` (total over that of
+    `random`, less 1), `rest_total_s` and `rest_regret` of the moves after the learned rows, in free stacks
+    `digs`.
+
+    Raises
+    ------
+    TraceError
+        With the faults of the trace, or of the names of the rules.
+    """
+    names = list(dict.fromkeys(policies)) or list(POLICIES)
+    refuse_unknown(names)
+    prepared = Prepared(trace_path, loaded)
+    if bound:
+        prepared.refuse_too_long("the bound")
+    elif not policies and len(prepared.events.time_ms) > MOST_BOUND_ROWS:
+        names.remove("offline-oracle")
+    steps = len(names) + 2 * bound
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done / steps)
+
+    scores = {}
+    for name in names:
+        scores[name] = prepared.play(name, seed)
+        advance()
+    least_ms = rest_ms = None
+    if bound:
+        least_ms = prepared.bound_ms()
+        advance()
+        rest_ms = prepared.bound_ms(prepared.learned_rows)
+        advance()
+    random_ms = scores["random"].total_ms if "random" in scores else None
+    rows: list[dict[str, Any]] = [
+        {
+            "policy": name,
+            "total_s": score.total_ms / 1000,
+            "per_move_s": score.total_ms / 1000 / score.moves if score.moves else None,
+            "regret": _above(score.total_ms, least_ms),
+            "against_random": _above(score.total_ms, random_ms),
+            "rest_total_s": score.rest_ms / 1000,
+            "rest_regret": _above(score.rest_ms, rest_ms),
+            **({"digs": score.digs} if score.digs is not None else {}),
+        }
+        for name, score in sorted(scores.items(), key=lambda item: item[1].total_ms)
+    ]
+    first = next(iter(scores.values()))
+    return {
+        "trace": str(trace_path),
+        "moves": first.moves,
+        "peak": first.peak,
+        "mean_occupancy": prepared.events.mean_occupancy(),
+        "learned_rows": prepared.learned_rows,
+        "bound_total_s": None if least_ms is None else least_ms / 1000,
+        "rest_bound_total_s": None if rest_ms is None else rest_ms / 1000,
+        "policies": rows,
+    }
+
+
+def refuse_unknown(policies: Iterable[str]) -> None:
+    """Raise TraceError for names that no rule has."""
+    known = [*POLICIES, *ALIASES, *OWN_RULES]
+    faults = [
+        f"policy: expected one of {', '.join(known)}, found {show(name)}{near(name, known)}"
+        for name in policies
+        if name not in known
+    ]
+    if faults:
+        raise TraceError(faults)
+
+
+def _above(total: float, base: float | None) -> float | None:
+    return total / base - 1 if base else None
+
+
+class Score(NamedTuple):
+    """What a rule made of a trace: milliseconds, of all scored moves and of those after the learned rows."""
+
+    total_ms: int
+    rest_ms: int
+    moves: int
+    peak: int
+    final: int
+    digs: int | None
+    slots: list[int]
+
+
+class Prepared:
+    """A trace on a layout, ready to be replayed with one rule after another."""
+
+    def __init__(self, trace_path: str | Path, loaded: Loaded | Scenario) -> None:
+        self.path = trace_path
+        self.events = events = read_events(trace_path)
+        self.scenario = loaded.scenario if isinstance(loaded, Loaded) else loaded
+        self.layout = build_layout(self.scenario)
+        self.travel = Travel(self.layout, self.scenario.robots)
+        self.in_ms: list[int] = self.travel.one_way_ms(self.layout.inbound).tolist()
+        self.out_ms: list[int] = self.travel.one_way_ms(self.layout.outbound).tolist()
+        self.learned_rows = len(events.time_ms) // 3
+        self.stays = stays_of(events.unit, events.time_ms)
+        self._turnover: Turnover | None = None
+        self._plan: list[int] | None = None
+        self._refuse_too_many()
+
+    def _refuse_too_many(self) -> None:
+        """Raise TraceError for the first arrival that no rule could find a place for."""
+        rows = len(self.events.time_ms)
+        change = np.full(rows, -1)
+        change[self.stays.first] = 1
+        over = np.flatnonzero(np.cumsum(change) > self.layout.boxes)
+        if len(over):
+            raise self._homeless(int(over[0]), "", is_full=True)
+
+    def refuse_too_long(self, what: str) -> None:
+        """Raise TraceError for a trace that is too long for the flows of the bound and of the plan."""
+        rows = len(self.events.time_ms)
+        if rows > MOST_BOUND_ROWS:
+            raise TraceError(
+                [f"{self.path}: expected at most {MOST_BOUND_ROWS:,} rows for {what}, found {rows:,}"]
+            )
+
+    @property
+    def turnover(self) -> Turnover:
+        """What the first third of the rows tells of the SKUs."""
+        if self._turnover is None:
+            events = self.events
+            seen, here = SeenStays(events.skus), bytearray(events.units)
+            rows = zip(events.time_ms, events.unit, events.sku, strict=True)
+            for time_ms, unit, sku in itertools.islice(rows, self.learned_rows):
+                (seen.left if here[unit] else seen.arrived)(sku, time_ms, 0)
+                here[unit] ^= 1
+            self._turnover = seen.turnover(events.time_ms[self.learned_rows - 1] if self.learned_rows else 0)
+        return self._turnover
+
+    @property
+    def plan(self) -> list[int]:
+        """The slot of each arrival, with the whole trace in hand."""
+        if self._plan is None:
+            self.refuse_too_long("offline-oracle")
+            self._plan = oracle(self.stays, self.in_ms, self.out_ms, self.layout.capacity).tolist()
+        return self._plan
+
+    def bound_ms(self, from_row: int = 0) -> float:
+        """A time that no assignment of the units goes below, for the moves from a row on."""
+        stays = self.stays
+        scored = stays._replace(
+            scored_in=stays.scored_in * (stays.first >= from_row),
+            scored_out=stays.scored_out * (stays.last >= from_row),
+        )
+        return lower_bound_ms(scored, self.in_ms, self.out_ms, self.layout.capacity)
+
+    def index(self) -> SlotIndex:
+        """The open places of the empty store."""
+        policy = self.scenario.policy
+        return SlotIndex(
+            self.layout, self.in_ms, self.turnover, policy.zones, borders=policy.zone_borders,
+            overflow=policy.overflow, travel=self.travel, online=policy.turnover == "online",
+        )  # fmt: skip
+
+    def play(self, policy: str, seed: int = 0) -> Score:
+        """Replay the trace with a rule."""
+        rule, events, layout = rule_named(policy), self.events, self.layout
+        index = self.index()
+        view, seen, stream = index.views[0], index.stays, Streams(seed)["policy.allocation"]
+        choose, take, give = rule.choose, index.take, index.give
+        knows = "departures" in rule.needs
+        look = _Look(self, index, knows=knows)
+        if knows and policy == "offline-oracle":
+            index.plan = self.plan
+        stacks = _Stacks(index, look.leaves_ms) if layout.access == "stack_lifo" else None
+        in_ms, out_ms, learned = self.in_ms, self.out_ms, self.learned_rows
+        slot_of, arrival_of = look.slot_of, [NONE] * events.units
+        slots: list[int] = []
+        total_ms = rest_ms = moves = here = peak = 0
+        rows = zip(events.time_ms, events.unit, events.sku, strict=True)
+        for row, (time_ms, unit, sku) in enumerate(rows):
+            slot = slot_of[unit]
+            if slot == NONE:
+                number, day = len(slots), time_ms // 86_400_000
+                look.row = row
+                leaves = look.departure_ms(number) if knows else NONE
+                box = BoxView(number, sku, sku, day, 1, time_ms, leaves)
+                if stacks is not None:
+                    look.expect(number, time_ms, sku)
+                slot = choose(box, view, stream)
+                if slot == NONE:
+                    raise self._homeless(row, policy, is_full=view.first_open() == NONE)
+                take(slot, sku)
+                if stacks is not None:
+                    stacks.put(
+                        number, slot, rule.column(box, view, slot) if rule.column is not None else NONE
+                    )
+                seen.arrived(sku, time_ms, day)
+                slot_of[unit], arrival_of[unit] = slot, number
+                slots.append(slot)
+                look.arrived(leaves - time_ms)
+                here += 1
+                peak = max(peak, here)
+                if time_ms == 0:
+                    continue
+                way_ms = in_ms[slot]
+            else:
+                number = arrival_of[unit]
+                give(slot, sku)
+                if stacks is not None:
+                    stacks.remove(number, slot)
+                seen.left(sku, time_ms, look.day_of(number))
+                slot_of[unit] = NONE
+                look.left(time_ms - events.time_ms[look.first[number]])
+                here -= 1
+                way_ms = out_ms[slot]
+            total_ms += way_ms
+            moves += 1
+            if row >= learned:
+                rest_ms += way_ms
+        digs = stacks.digs if stacks is not None else None
+        return Score(total_ms, rest_ms, moves, peak, here, digs, slots)
+
+    def _homeless(self, row: int, policy: str, *, is_full: bool) -> TraceError:
+        where = f"{self.path}:{self.events.row[row]}: op: expected a departure or room for a unit"
+        found = f"found an arrival with all {self.layout.boxes:,} places taken"
+        if not is_full:
+            found = f"found an arrival for which {policy} names no slot, though some are open"
+        return TraceError([f"{where}, {found}"])
+
+
+class _Look:
+    """What a replay lets its rules know of the rows to come.
+
+    Every rule may know the unit that leaves next (its order is released) and the arrivals that follow at the
+    same time (they stand on the same truck); when the others leave is known to rules that need departures.
+    """
+
+    def __init__(self, prepared: Prepared, index: SlotIndex, *, knows: bool) -> None:
+        self._events, self._stays = prepared.events, prepared.stays
+        self.row = 0
+        self.slot_of = [NONE] * prepared.events.units
+        self._index = index
+        self._knows = knows
+        self._here: list[int] = []
+        self._expected: list[float] = []
+        self._next_out: list[int] | None = None
+        self._last: list[int] = self._stays.last.tolist()
+        self.first: list[int] = self._stays.first.tolist()
+        index.next_retrieval = self._next_retrieval
+        index.announced = self._announced
+        index.leaves_ms = self.leaves_ms
+        if knows:
+            index.shorter_stays = lambda stay_ms: bisect_left(self._here, stay_ms)
+
+    def departure_ms(self, number: int) -> int:
+        """When an arrival leaves again; after everything else when it never does."""
+        last, times = self._last[number], self._events.time_ms
+        return times[last] if last < len(times) else NEVER_MS
+
+    def day_of(self, number: int) -> int:
+        return self._events.time_ms[self.first[number]] // 86_400_000
+
+    def arrived(self, stay_ms: int) -> None:
+        if self._knows:
+            insort(self._here, stay_ms)
+
+    def left(self, stay_ms: int) -> None:
+        if self._knows:
+            del self._here[bisect_left(self._here, stay_ms)]
+
+    def expect(self, number: int, time_ms: int, sku: int) -> None:
+        """Estimate when an arrival will leave."""
+        self._expected.append(
+            self.departure_ms(number) if self._knows else time_ms + self._index.stays.stay_ms(sku)
+        )
+
+    def leaves_ms(self, number: int) -> float:
+        return self._expected[number] if number < len(self._expected) else 0.0
+
+    def _next_retrieval(self) -> int:
+        if self._next_out is None:
+            self._next_out = _next_departures(self._stays, len(self._events.time_ms))
+        row = self._next_out[self.row]
+        return self.slot_of[self._events.unit[row]] if row != NONE else NONE
+
+    def _announced(self) -> list[BoxView]:
+        events, row, boxes = self._events, self.row, []
+        number = bisect_left(self.first, row)
+        for ahead in range(1, HORIZON):
+            if number + ahead >= len(self.first) or self.first[number + ahead] != row + ahead:
+                break
+            sku, time_ms = events.sku[row + ahead], events.time_ms[row + ahead]
+            if time_ms > events.time_ms[row]:
+                break
+            boxes.append(BoxView(number + ahead, sku, sku, time_ms // 86_400_000, 1, time_ms))
+        return boxes
+
+
+def _next_departures(stays: "Stays", rows: int) -> list[int]:
+    """For each row the next departure at or after it, or NONE."""
+    departures = np.sort(stays.last[stays.last < rows])
+    at = np.searchsorted(departures, np.arange(rows))
+    return np.append(departures, NONE)[at].tolist()  # type: ignore[no-any-return]
+
+
+class _Stacks:
+    """The units of free stacks, the lowest first, and how often one was dug."""
+
+    def __init__(self, index: SlotIndex, leaves_ms: Callable[[int], float]) -> None:
+        self.digs = 0
+        self._heights = index.layout.stacks
+        self._units: list[list[list[int]]] = [[[] for _ in stacks] for stacks in self._heights]
+        index.stacks = self.of
+        self._leaves_ms = leaves_ms
+
+    def of(self, slot: int) -> list[Stack]:
+        return [
+            Stack(tuple(units), height - len(units))
+            for units, height in zip(self._units[slot], self._heights[slot], strict=True)
+        ]
+
+    def put(self, unit: int, slot: int, column: int) -> None:
+        if column == NONE:
+            column = next(k for k, stack in enumerate(self.of(slot)) if stack.room > 0)
+        self._units[slot][column].append(unit)
+
+    def remove(self, unit: int, slot: int) -> None:
+        """Units above the one that leaves are dug and set back in the same order."""
+        units = next(units for units in self._units[slot] if unit in units)
+        at = units.index(unit)
+        self.digs += len(units) - 1 - at
+        del units[at]
 
 
 @dataclass
@@ -133,10 +466,10 @@ class Events:
     row: "array[int]" = field(default_factory=lambda: array("q"))
     units: int = 0
 
-    def shares(self) -> list[float]:
-        """The share of the rows that each SKU has."""
-        rows = Counter(self.sku)
-        return [rows[sku] / len(self.sku) for sku in range(len(rows))]
+    @property
+    def skus(self) -> int:
+        """How many SKUs there are."""
+        return max(self.sku) + 1
 
     def mean_occupancy(self) -> float:
         """Units in the store, the mean over the time from the first to the last row."""
@@ -293,15 +626,15 @@ class _Reader:
                 before, now = last_ms / 1000, time_ms / 1000
                 self.fault(row, "time_s", f"at least {before:.15g} s, the time before", f"{now:.15g} s")
             last_ms = max(last_ms, time_ms)
-            name = show(units[unit])
             if arrives:
                 if unit in here:
-                    self.fault(row, "unit", "a unit that is not in the store", f"{name}, which is")
+                    found = f"{show(units[unit])}, which is"
+                    self.fault(row, "unit", "a unit that is not in the store", found)
                 here[unit] = sku
             elif unit not in here:
-                self.fault(row, "unit", "a unit that is in the store", f"{name}, which is not")
+                self.fault(row, "unit", "a unit that is in the store", f"{show(units[unit])}, which is not")
             elif (arrived := here.pop(unit)) != sku:
-                expected = f"{show(skus[arrived])}, with which unit {name} arrived"
+                expected = f"{show(skus[arrived])}, with which unit {show(units[unit])} arrived"
                 self.fault(row, "sku", expected, show(skus[sku]))
 
 

@@ -19,6 +19,7 @@ from sim import charts
 from sim.calendar import DAY_MS
 from sim.charts import NOTHING, day_words, duration
 from sim.kpis import GROUPS, KPIS, KpiValue, RunFacts, compute, limits
+from sim.ownrule import is_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +43,9 @@ def render(result: Result) -> str:
     run = RunFacts.of(result)
     kpis, date_of = compute(run), run.calendar.date_of
     inputs = list(_compare(run.scenario, type(run.scenario)(), ""))
+    rule = run.scenario.policy.allocation
+    # What the command line says, a rule of the user's among it, a file need not or must not say.
+    elsewhere = {"seed", "policy.allocation"} if is_own(rule) else {"seed"}
     return environment.get_template("report.html.j2").render(
         scenario=run.scenario,
         title=run.scenario.name or "A run",
@@ -64,8 +68,11 @@ def render(result: Result) -> str:
         groups={heading: [_kpi_row(name, kpis[name]) for name in names] for heading, names in GROUPS.items()},
         inputs=[row for row in inputs if row.key not in ("name", "question", "seed")],
         lines=[
-            f"{row.key} = {_toml(row.raw)}" for row in inputs if row.raw is not None and row.key != "seed"
+            f"{row.key} = {_toml(row.raw)}"
+            for row in inputs
+            if row.raw is not None and row.key not in elsewhere
         ],
+        own_rule=f" --policy {rule}" if is_own(rule) else "",
         facts=len(run.trace),
         model_version=run.trace.model_version,
         digest=run.trace.digest(),

@@ -1,6 +1,6 @@
 """A result folder: what a run leaves behind, written whole or not at all, and read back.
 
-    result.json     digest, KPIs, the resolved scenario and the versions that made them
+    result.json     digest, KPIs, the resolved scenario, its input files and the versions that made them
     facts/          the trace (`trace.write_facts`)
     slots.parquet   one row a slot: where it is, what it held, how often it was visited
     report.html     the same for people
@@ -14,7 +14,7 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sim.calendar import WorkCalendar
+from sim.ownrule import file_of, is_own, placeholder
 from sim.scenario import Loaded, ScenarioError, build_layout, from_dict, resolved, scenario_id
 from sim.simulation import Result
 from sim.trace import read_facts, sync_folder, write_facts
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from sim.tables import RunFacts
 
 RESULT_FILE: Final = "result.json"
+RULE_KEY: Final = "policy.allocation"
+"""Under this key of `inputs` stands the file of a rule of the user's own."""
+
 _PACKAGES: Final = ("meterhouse", "simpy", "numpy", "pydantic")
 
 
@@ -128,7 +132,8 @@ def read_result(folder: Path) -> Result:
     except (ValueError, KeyError, TypeError):
         raise ResultError([f"{path}: expected the result of one run, found something else"]) from None
     try:
-        scenario = from_dict(values)
+        with placeholder(rule) if (rule := _own_rule(document)) else nullcontext():
+            scenario = from_dict(values)
     except ScenarioError as error:
         raise ResultError([f"{path}: resolved.{line}" for line in error.lines]) from None
     trace = read_facts(folder / "facts")
@@ -136,6 +141,15 @@ def read_result(folder: Path) -> Result:
         raise ResultError([f"{shown}: expected facts with digest {digest}, found {trace.digest()}"])
     calendar = WorkCalendar(scenario.calendar, scenario.time.start)
     return Result(trace, scenario, build_layout(scenario), calendar, seed, end_ms, trace.names)
+
+
+def _own_rule(document: Mapping[str, Any]) -> str:
+    """The name of the rule of the user's own that made a result, whose file need not be here any more."""
+    try:
+        name, inputs = document["resolved"]["policy"]["allocation"], document["inputs"]
+        return name if is_own(name) and RULE_KEY in inputs else ""
+    except (KeyError, TypeError):
+        return ""
 
 
 def write_slots(result: Result, path: Path) -> None:
@@ -179,14 +193,17 @@ def _provenance(result: Result, loaded: Loaded) -> dict[str, Any]:
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
             versions[package] = version(package)
-    return {
-        "inputs": {
-            path: {"file": file.name, "sha256": sha256(file.read_bytes()).hexdigest()}
-            for path, file in loaded.files().items()
-        },
-        "resolved": resolved(result.scenario),
-        "versions": versions,
+    return {"inputs": inputs(loaded), "resolved": resolved(result.scenario), "versions": versions}
+
+
+def inputs(loaded: Loaded) -> dict[str, dict[str, str]]:
+    """The files that went into a run by dotted path, that of its own rule among them, with their SHA-256."""
+    files = {
+        path: {"file": file.name, "sha256": sha256(file.read_bytes()).hexdigest()}
+        for path, file in loaded.files().items()
     }
+    rule = file_of(loaded.scenario.policy.allocation)
+    return files if rule is None else {**files, RULE_KEY: rule}
 
 
 def _write_json(document: Mapping[str, Any], path: Path) -> None:

@@ -7,6 +7,7 @@ names a file to start from: tables merge, lists replace. All mistakes are report
 
 import json
 import math
+import operator
 import os
 import re
 import tomllib
@@ -15,12 +16,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, cached_property
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from sim.allocation import POLICIES
+from sim.allocation import ALIASES, LIVE_POLICIES, OWN_RULES, POLICIES
 from sim.calendar import CalendarParams, Day, clock_ms
 from sim.layout import Layout, LayoutError, LayoutParams
 from sim.orders import DemandParams, SkuParams, SupplyParams
@@ -257,7 +259,7 @@ def scenario_id(scenario: Scenario) -> str:
 @cache
 def scenario_schema() -> dict[str, Any]:
     """The JSON Schema of a scenario file, `extends` included."""
-    schema = Scenario.model_json_schema()
+    schema: dict[str, Any] = _with_limits(Scenario.model_json_schema())
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "meterhouse scenario"
     schema["properties"] = {
@@ -279,7 +281,22 @@ def scenario_files() -> dict[str, Path]:
 
 @cache
 def _tree() -> dict[str, Any]:
-    return inlined(Scenario.model_json_schema())
+    return inlined(_with_limits(Scenario.model_json_schema()))
+
+
+_LIMITS: Final = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+
+
+def _with_limits(node: Any) -> Any:
+    """A schema in which optional numbers keep their limits: pydantic leaves them under its own names."""
+    if isinstance(node, list):
+        return [_with_limits(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        _LIMITS.get(key, key) if isinstance(value, int | float) else key: _with_limits(value)
+        for key, value in node.items()
+    }
 
 
 def leaves(scenario: Scenario) -> Iterator[tuple[KeyPath, Any]]:
@@ -302,6 +319,7 @@ def cross_faults(scenario: Scenario) -> Iterator[Fault]:
     yield from _machine_faults(scenario)
     yield from _policy_faults(scenario)
     yield from _demand_faults(scenario)
+    yield from _device_faults(scenario)
     yield from _supply_faults(scenario)
     yield from _layout_faults(scenario)
 
@@ -371,15 +389,34 @@ def _machine_faults(scenario: Scenario) -> Iterator[Fault]:
 
 def _policy_faults(scenario: Scenario) -> Iterator[Fault]:
     choices: dict[str, Sequence[str]] = {
-        "allocation": list(POLICIES),
+        "allocation": [*LIVE_POLICIES, *ALIASES, *OWN_RULES],
         "retrieval": list(RETRIEVAL),
         "dispatch": list(DISPATCH),
         "dwell": list(DWELL),
     }
     for key, names in choices.items():
         name = getattr(scenario.policy, key)
-        if name not in names:
+        if key == "allocation" and name in POLICIES and name not in LIVE_POLICIES:
+            expected = "expected a rule that a store can follow"
+            found = f"found {show(name)}, which needs to know when boxes leave: only `meterhouse replay` does"
+            yield Fault(("policy", key), f"{expected}, {found}")
+        elif key == "allocation" and ".py:" in name and name not in names:
+            found = f"found {show(name)}: own rules are given on the command line, --policy FILE.py:FUNCTION"
+            yield Fault(("policy", key), f"expected the name of a rule, {found}")
+        elif name not in names:
             yield Fault(("policy", key), f"expected {one_of(names)}, found {show(name)}{near(name, names)}")
+    yield from _border_faults(scenario.policy.zone_borders, scenario.policy.zones)
+
+
+def _border_faults(borders: list[float], zones: int) -> Iterator[Fault]:
+    path, other = ("policy", "zone_borders"), (("policy", "zones"),)
+    if borders and len(borders) != zones - 1:
+        wanted = f"expected {zones - 1} borders of {zones} zones, or none"
+        yield Fault(path, f"{wanted}, found {len(borders)}", other)
+    for index, (before, border) in enumerate(pairwise([0.0, *borders])):
+        if not before < border < 1:
+            expected = f"expected shares of demand above {before:g} and below 1, ascending"
+            yield Fault((*path, index), f"{expected}, found {border:g}")
 
 
 def _demand_faults(scenario: Scenario) -> Iterator[Fault]:
@@ -411,6 +448,34 @@ def _demand_faults(scenario: Scenario) -> Iterator[Fault]:
             (here, "file"), "expected a file with demand.kind = 'trace', found none", ((here, "kind"),)
         )
     yield from _unknown_skus((here, "schedule"), [order.sku for order in demand.schedule], names)
+
+
+def _device_faults(scenario: Scenario) -> Iterator[Fault]:
+    """Device classes of restricted slots that no SKU has."""
+    known = list(dict.fromkeys(sku.device for sku in scenario.skus))
+    for index, entry in enumerate(scenario.layout.restricted):
+        for at, device in enumerate(entry.devices or ()):
+            if device not in known:
+                found = f"found {show(device)}{near(device, known)}"
+                path = ("layout", "restricted", index, "devices", at)
+                yield Fault(path, f"expected the device class of a SKU, {found}", (("skus",),))
+
+
+def _restricted_faults(scenario: Scenario, layout: Layout) -> Iterator[Fault]:
+    """SKUs for whose boxes there is no slot."""
+    for index, sku in enumerate(scenario.skus):
+        weight_g = box_weight_g(scenario, sku.meter_kg)
+        admits = layout.admits(sku.device, weight_g)
+        if admits is not None and not any(map(operator.and_, admits, map(bool, layout.capacity))):
+            found = f"found none for {show(sku.device)} and boxes of {weight_g / 1000:g} kg"
+            expected = "expected a SKU whose boxes some slot takes"
+            yield Fault(("skus", index), f"{expected}, {found}", (("layout", "restricted"),))
+
+
+def box_weight_g(scenario: Scenario, meter_kg: float, meters: int | None = None) -> int:
+    """What a box weighs with so many meters of a mass, a full one if not given; in whole grams."""
+    full = scenario.boxes.meters_per_box if meters is None else meters
+    return round(1000 * (scenario.boxes.tare_kg + full * meter_kg))
 
 
 def _supply_faults(scenario: Scenario) -> Iterator[Fault]:
@@ -450,10 +515,12 @@ def _unknown_skus(path: KeyPath, wanted: Sequence[str], names: Sequence[str]) ->
 
 def _layout_faults(scenario: Scenario) -> Iterator[Fault]:
     try:
-        build_layout(scenario)
+        layout = build_layout(scenario)
     except LayoutError as error:
         for path, message in error.faults:
             yield Fault(_parts(path), message, (("layout",), ("boxes", "height_m"), ("robots", "access")))
+    else:
+        yield from _restricted_faults(scenario, layout)
 
 
 def build_layout(scenario: Scenario) -> Layout:

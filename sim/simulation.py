@@ -4,12 +4,13 @@
 Everything that a run tells (KPIs, report, exports) is made from its facts, its scenario and its layout.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from simpy import Timeout
 
-from sim.allocation import SlotIndex
+from sim.allocation import OWN_RULES, Rule, SlotIndex, rule_named
 from sim.assets import STATE_CODES
 from sim.calendar import DAY_MS, WorkCalendar, clock_ms
 from sim.clock import Clock
@@ -20,11 +21,12 @@ from sim.opening import Opening, PseudoHistory
 from sim.orders import ORDER_TYPES, ORDERS_A_DAY, Delivery, OrderBook, OrderSpec, Supply
 from sim.people import People
 from sim.robots import Fleet
-from sim.scenario import Scenario
+from sim.scenario import Scenario, box_weight_g
 from sim.stock import Stock
 from sim.streams import Streams
 from sim.trace import Trace
 from sim.travel import Travel
+from sim.turnover import Turnover
 from sim.warehouse import Order, Warehouse
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class Simulation:
         )  # fmt: skip
         self.supply = self._make_supply()
         record = self.trace.record
+        self._rule: Rule = rule_named(scn.policy.allocation)
         self.stock = Stock(self.layout, stacked=self._stacked)
         self.ledger = self._new_ledger()
         self.fleet = Fleet(
@@ -81,7 +84,7 @@ class Simulation:
         self.people = People(self.env, scn.people, self._people_calendar(), record)
         self.warehouse = Warehouse(
             self.env, self.layout, self.stock, self.ledger, self.fleet, self.people,
-            policy=scn.policy, staging=scn.staging,
+            policy=scn.policy, rule=self._rule, staging=scn.staging,
             allocation_stream=self.streams["policy.allocation"],
             max_age_days=scn.demand.max_age_days, start_day=self.calendar.ordinal(0), record=record,
         )  # fmt: skip
@@ -238,11 +241,13 @@ class Simulation:
     # -- building the run ---------------------------------------------------------------------------
 
     def _new_ledger(self) -> Ledger:
-        layout = self.layout
-        index = SlotIndex(
-            layout, self.travel.one_way_ms(layout.inbound).tolist(), self._shares, self.scenario.policy.zones
-        )
-        return Ledger(layout, index, self.travel.one_way_ms(layout.outbound).tolist(), len(self._shares))
+        scn, layout = self.scenario, self.layout
+        index = build_index(scn, layout, self.travel)
+        index.follows_lots = "lots" in self._rule.needs or scn.policy.allocation in OWN_RULES
+        ledger = Ledger(layout, index, self.travel.one_way_ms(layout.outbound).tolist(), len(scn.skus))
+        weights = [sku.meter_kg for sku in scn.skus]
+        ledger.weight_g = lambda sku, meters: box_weight_g(scn, weights[sku], meters)
+        return ledger
 
     def _make_supply(self) -> Supply:
         scn = self.scenario
@@ -318,17 +323,30 @@ class Simulation:
         elif scn.initial.fill > 0:
             history = PseudoHistory(
                 self.layout, self._new_ledger(), self.book, self.supply, scn.policy,
-                self.streams["policy.opening"], stacked=self._stacked,
+                self.streams["policy.opening"], rule=self._rule, stacked=self._stacked,
                 max_age_days=scn.demand.max_age_days, one_for_one=self._one_for_one,
                 orders_of=ORDER_TYPES["poisson" if scn.demand.kind != "stations" else "stations"],
             )  # fmt: skip
-            self._set_up(history.run(scn.initial.fill, self._dwells()))
+            opening = history.run(scn.initial.fill, self._dwells())
+            # What the store learned in the days before time 0 it still knows.
+            self.ledger.index.stays = history.stays
+            self._set_up(opening)
         if scn.initial.orders is not None:
             for order in self._read_orders("initial.orders", scn.initial.orders):
                 due = order.due_ms
                 if due is None:
                     due = self.calendar.add_open_ms(order.at_ms, round(scn.demand.due_h * 3_600_000))
                 self.env.process(self._release_listed(order, due))
+
+    def _compute_turnover(self, skus: Iterable[int]) -> None:
+        """Take turnover from demand shares and the boxes in slots at time 0, where the scenario wants that.
+
+        A SKU without a box counts as half a one.
+        """
+        if self.scenario.policy.turnover == "computed":
+            boxes = Counter(skus)
+            stock = [boxes[sku] or 0.5 for sku in range(len(self._shares))]
+            self.ledger.index.turnover = Turnover(self._shares, stock)
 
     def _release_listed(self, order: OrderSpec, due: int) -> "Life":
         yield Timeout(self.env, max(0, order.at_ms - self.now_ms))
@@ -342,6 +360,7 @@ class Simulation:
 
     def _set_up(self, opening: Opening) -> None:
         warehouse = self.warehouse
+        self._compute_turnover(each.sku for each in opening.boxes if each.slot != NONE)
         lots: dict[int, int] = {}
         earliest: dict[int, int] = {}
         for box in opening.boxes:
@@ -366,12 +385,14 @@ class Simulation:
 
         rows = read_stock(self._files.get("initial.stock", name), self.layout, self.sku_names, self.start)
         layout, warehouse = self.layout, self.warehouse
+        self._compute_turnover(row.sku for row in rows if row.place < layout.slots)
         first_verified: dict[tuple[int, str], int] = {}
         for row in rows:
             key = (row.sku, row.lot)
             first_verified[key] = min(first_verified.get(key, row.verified_day), row.verified_day)
         lots = {key: warehouse.new_lot(key[0], first, NONE) for key, first in first_verified.items()}
         self._listed = {"boxes": {}, "assets": {}, "lots": {str(lot): key[1] for key, lot in lots.items()}}
+        elsewhere = []
         for row in rows:
             in_slot = row.place < layout.slots
             box = warehouse.new_box(
@@ -385,10 +406,42 @@ class Simulation:
                 warehouse.set_state_at_start(box, STATE_CODES[row.state])
             if in_slot:
                 warehouse.place_at_start(box, row.place, row.column, row.tier, -DAY_MS)
-            elif row.place == layout.loose_rack:
+                self.ledger.index.stays.arrived(row.sku, 0, row.verified_day)
+            else:
+                elsewhere.append((box, row.place))
+        # A box outside the slots is given one: only when all boxes of the list stand in theirs.
+        for box, place in elsewhere:
+            if place == layout.loose_rack:
                 warehouse.rack_at_start(box, -DAY_MS)
             else:
                 warehouse.stage_at_start(box, -DAY_MS)
+
+
+def build_index(
+    scenario: Scenario, layout: Layout, travel: Travel, turnover: Turnover | None = None
+) -> SlotIndex:
+    """The open places of a store without boxes, under the constraints and the policy values of its scenario.
+
+    `turnover` replaces what the SKUs of the scenario say.
+    """
+    skus, policy = scenario.skus, scenario.policy
+    admits = [layout.admits(sku.device, box_weight_g(scenario, sku.meter_kg)) for sku in skus]
+    classes = list(dict.fromkeys(admits))
+    if turnover is None:
+        demand = [sku.share for sku in skus]
+        days = [sku.stay_days for sku in skus]
+        known = [day for day in days if day is not None]
+        mean = sum(known) / len(known) if known else 1.0
+        stock = [d * (mean if day is None else day) for d, day in zip(demand, days, strict=True)]
+        turnover = Turnover(demand, stock if known else None)
+    index = SlotIndex(
+        layout, travel.one_way_ms(layout.inbound).tolist(), turnover, policy.zones,
+        borders=policy.zone_borders, overflow=policy.overflow, travel=travel, admits=classes,
+        class_of_sku=[classes.index(each) for each in admits], online=policy.turnover == "online",
+    )  # fmt: skip
+    weights = [box_weight_g(scenario, sku.meter_kg) for sku in skus]
+    index.weights_g = min(weights), max(weights)
+    return index
 
 
 class Result:

@@ -21,20 +21,27 @@ _SCALE = 1.0 / (1 << 53)
 class Stream:
     """The uniforms of one purpose; number n has the same value whenever it is asked for."""
 
-    __slots__ = ("_bits", "_blocks", "_next", "_prefix")
+    __slots__ = ("_bits", "_block", "_blocks", "_next", "_number", "_prefix")
 
     def __init__(self, seed: int, name: str) -> None:
         self._prefix = f"{seed}/{name}".encode()
         self._bits = np.random.PCG64(0)
         self._blocks: dict[tuple[int, int], list[float]] = {}
         self._next = 0
+        self._number: int | None = None
+        self._block: list[float] = []
 
     def uniform(self, number: int, occurrence: int = 0) -> float:
         """The uniform on [0, 1) that belongs to (number, occurrence); number may be negative."""
-        key = (number >> _BLOCK_BITS, occurrence)
+        block = number >> _BLOCK_BITS
+        if not occurrence and block == self._number:
+            return self._block[number & _BLOCK_MASK]
+        key = (block, occurrence)
         values = self._blocks.get(key)
         if values is None:
             values = self._make(key)
+        if not occurrence:
+            self._number, self._block = block, values
         return values[number & _BLOCK_MASK]
 
     def random(self) -> float:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from sim.facts import BY_NUMBER, EXOGENOUS, KINDS, ORDER_LINE, ORDER_RELEASED
 
-MODEL_VERSION: Final = "1"
+MODEL_VERSION: Final = "2"
 """Changes with every change of the model that changes facts; it opens the digest."""
 
 PART_ROWS: Final = 500_000

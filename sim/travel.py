@@ -69,7 +69,7 @@ class Travel:
     def __init__(self, layout: Layout, robot: Kinematics) -> None:
         self.layout = layout
         self.turn_ms = round(robot.turn_s * 1000)
-        self._simultaneous = robot.axes == "simultaneous"
+        self.is_simultaneous = robot.axes == "simultaneous"
         self._drive = _Legs(robot.speed_m_per_s, robot.acceleration_m_per_s2)
         self._lift = _Legs(robot.lift_speed_m_per_s, robot.lift_acceleration_m_per_s2)
         self._x: list[int] = layout.x_mm.tolist()
@@ -96,7 +96,7 @@ class Travel:
         else:
             drive = self._out[a] + self._drive[abs(self._y[a] - self._y[b])] + self._out[b]
         lift = self._lift[abs(za_mm - zb_mm)]
-        if self._simultaneous:
+        if self.is_simultaneous:
             return drive if drive > lift else lift  # noqa: FURB136  (max is three times slower)
         return drive + lift
 
@@ -137,7 +137,7 @@ class Travel:
         return np.stack([self.one_way_ms(slot) for slot in range(slots)])
 
     def _together(self, drive: NDArray[np.int64], lift: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.maximum(drive, lift) if self._simultaneous else drive + lift
+        return np.maximum(drive, lift) if self.is_simultaneous else drive + lift
 
     def _y_of(self, aisle: int) -> int:
         return round(aisle * self.layout.params.aisle_pitch_m * 1000)

@@ -9,9 +9,9 @@ A queue at high utilisation needs tens of millions of visits for that, more than
 Its cases have two levels (Giles 2008): the mean wait in a long run of the textbook recursion (Lindley 1952;
 Kiefer and Wolfowitz 1955), plus the mean difference between the model's waits and those of the recursion on
 the same arrivals. Their sum estimates the model's own mean without bias, whatever the model does, and its
-interval covers both parts. The note of a check says how many visits the model drove. Shares of slots are
-corrected by the work that the drawn boxes bring, whose mean is known (a control variate, Lavenberg and
-Welch 1981).
+interval covers both parts. The note of a check says how many visits the model drove. Shares of slots come
+in two levels as well, and are corrected by the work that the drawn boxes bring, whose mean is known (a
+control variate, Lavenberg and Welch 1981).
 """
 
 import heapq
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from sim import exact
-from sim.allocation import POLICIES, BoxView, SlotIndex, SlotView
+from sim.allocation import POLICIES, BoxView, SlotIndex, SlotView, allocate, allocate_batch
 from sim.calendar import DAY_MS
 from sim.clock import Clock
 from sim.facts import IDLE, ISSUE, NONE, PUT_AWAY, ROBOT_STRETCH, TOUR_STARTED
@@ -39,6 +39,7 @@ from sim.simulation import Result, Simulation, build_layout
 from sim.statistics import Interval, t_interval
 from sim.streams import Streams
 from sim.travel import Travel
+from sim.turnover import Turnover
 from sim.words import near, one_of, show
 
 LEVEL: Final = 0.999
@@ -497,53 +498,321 @@ def _sum(a: Interval, b: Interval) -> Interval:
     return Interval(mean, mean - half, mean + half, min(a.n, b.n))
 
 
+# -- Storage --------------------------------------------------------------------------------------------
+
+_CURVES: Final = {"20/50": (200,), "20/60": (50, 100, 200), "20/80": (200,)}
+"""ABC curves, the share of items over their share of demand, and the n x n racks that are filled by each."""
+
+_BOXES_A_SKU: Final = 5
+"""Boxes of each SKU in a full rack."""
+
+_BORDER_ITEMS: Final = 10_000
+_BORDER_OFF: Final = 0.01
+"""How far a border may lie from the best one, in units of the longest one way, and among how many items."""
+
+_RACK: Final = 100
+_ITEMS: Final = 1600
+_FILL: Final = 0.95
+_TRUCK: Final = 20
+_MOVES_BEFORE: Final = 40_000
+_MOVES: Final = 120_000
+"""The rack in use: n, items, share of places taken, boxes a truck brings, moves before and while counting."""
+
+
+def full_racks(trial: Trial) -> Iterator[Check]:
+    """Racks filled by class-based and full-turnover rules: against Hausman, Schwarz and Graves (1976)."""
+    racks = [(curve, n) for curve, sizes in _CURVES.items() for n in sizes]
+    rules = [("class-based", 2), ("class-based", 3), *((rule, 0) for rule in _FULL_TURNOVER)]
+    note = "every place filled through the allocator; the interval is what cells and SKUs can add or take"
+    for done, (curve, n) in enumerate(racks, 1):
+        s = _exponent(curve)
+        for rule, zones in rules:
+            found, demand, stock = filled_rack(rule, s, n, zones)
+            if zones:
+                expected, words = exact.best_zones(s, zones)[0], f"{zones} zones"
+                more = _border_loss(s, zones)
+            else:
+                expected, words = exact.full_turnover(s), rule
+                more = exact.zones_mean(demand, stock) - expected
+            below, above = _rack_bounds(demand, stock, n)
+            low, high = found - more - above, found + below
+            ok = low <= expected <= high
+            yield Check(f"{curve}, {n} x {n}, {words}", expected, found, low, high, ok, "longest way", note)
+        trial.step(done / (len(racks) + 1))
+    note = (
+        f"the closed form at the borders found for {_BORDER_ITEMS:,} items, against its minimum; the interval"
+        f" is what borders can cost that lie {_BORDER_OFF:g} of the longest way off"
+    )
+    for curve, zones in itertools.product(_CURVES, (2, 3)):
+        s = _exponent(curve)
+        least, found = exact.best_zones(s, zones)[0], exact.class_based(s, found_borders(s, zones))
+        low, high = found - _border_loss(s, zones), found + 1e-9
+        ok = low <= least <= high
+        yield Check(f"{curve}, borders of {zones} zones", least, found, low, high, ok, "longest way", note)
+
+
+def rack_in_use(trial: Trial) -> Iterator[Check]:
+    """Boxes leave a rack by demand and trucks bring their like: mean ways by rule against closed forms."""
+    curve, level, unit = "20/60", _level(len(_IN_USE)), "longest way"
+    intervals = []
+    for done, (words, rule, zones) in enumerate(_IN_USE, 1):
+        goods, ways = ways_in_use(trial.rng, rule, zones, _exponent(curve))
+        found = t_interval(ways.tolist(), level)
+        intervals.append(found)
+        fill, turnover = sum(goods.boxes) / _RACK**2, goods.turnover
+        name = f"{curve} in use, {words}"
+        note = (
+            f"{_MOVES:,} boxes of {_ITEMS:,} items leave by demand, {_TRUCK} come at a time, {fill:.1%} full"
+        )
+        if rule == "random":
+            yield _random(name, exact.RANDOM_STORAGE, found, unit, f"{note}; 2/3 of the longest way")
+        elif rule == "class-based":
+            of_item, held = turnover.classes(turnover.borders(zones))
+            expected = exact.zones_mean(np.bincount(of_item, turnover.demand, zones), held, fill)
+            yield _random(name, expected, found, unit, f"{note}; the open places lie at the end of each zone")
+        else:
+            by_speed = turnover.fastest
+            expected = exact.zones_mean(np.array(turnover.demand)[by_speed], np.array(goods.boxes)[by_speed])
+            # The open places lie anywhere from evenly among the boxes, as if there were none, to all beyond.
+            note += "; open places shorten ways by up to the root of the fill, which the interval covers"
+            found = found._replace(low=found.low, high=found.high / math.sqrt(fill))
+            ok = expected in found and intervals[-1].high - intervals[-1].low <= 2 * HALF_WIDTH * expected
+            yield Check(name, expected, found.mean, found.low, found.high, ok, unit, note)
+        trial.step(done / len(_IN_USE))
+    apart = sum(slower.low > faster.high for slower, faster in itertools.pairwise(intervals))
+    note = "how many of random, 2 zones, 3 zones and full turnover are slower than the next, intervals apart"
+    yield _exact(f"{curve} in use, order of rules", len(_IN_USE) - 1, apart, 0, "rules", note)
+
+
+_FULL_TURNOVER: Final = ("turnover", "optimal-turnover", "dedicated")
+"""Rules that give each SKU the places that its turnover has earned."""
+
+_IN_USE: Final = (
+    ("random", "random", 1), ("2 zones", "class-based", 2), ("3 zones", "class-based", 3),
+    ("full turnover", "turnover", 1),
+)  # fmt: skip
+"""The rules of the rack in use, the slowest first: words, rule and zones."""
+
+
+class _Goods(NamedTuple):
+    """Items of an ABC curve: boxes of each in the rack, in proportion to the root of demand; (items,)."""
+
+    turnover: Turnover
+    boxes: list[int]
+
+
+def _exponent(curve: str) -> float:
+    items, demand = curve.split("/")
+    return exact.abc_exponent(int(items) / 100, int(demand) / 100)
+
+
+def filled_rack(rule_name: str, s: float, n: int, zones: int = 0) -> tuple[float, Floats, Floats]:
+    """Mean one-way time of a rack of n x n places that a rule has filled, in units of the longest way.
+
+    A SKU holds `_BOXES_A_SKU` boxes, and with them the next equal share of the stock: it stands for as many
+    items as that takes, whose turnover is all but the same. Boxes come in turn, one of each SKU, the slowest
+    first. Class-based storage (`zones` > 0) has no say in which place of its zone a box gets, so its boxes
+    count as in any order; otherwise every SKU counts by its own places. Also gives the demand and the share
+    of the stock of the zones or SKUs, the fastest first.
+    """
+    travel = exact.cell_rack(n, 1.0)
+    ways_ms = travel.one_way_ms(travel.layout.inbound)
+    skus = n * n // _BOXES_A_SKU
+    demand = np.diff([exact.abc_demand(s, k / skus) for k in range(skus + 1)])
+    turnover = Turnover(demand.tolist(), [1.0] * skus)
+    index = SlotIndex(travel.layout, ways_ms.tolist(), turnover, max(1, zones))
+    sku_of = np.tile(np.arange(skus)[::-1], _BOXES_A_SKU)
+    boxes = [BoxView(box, sku, NONE, 0, 1) for box, sku in enumerate(sku_of.tolist())]
+    for box in boxes:
+        index.stays.arrived(box.sku, 0, 0)
+    rule, stream = POLICIES[rule_name], Streams(0)["policy.allocation"]
+    if rule.batch is not None:
+        slots = allocate_batch(rule, boxes, index, stream).tolist()
+    else:
+        slots = []
+        for box in boxes:
+            slots.append(allocate(rule, box, index, stream))
+            index.take(slots[-1])
+    if sorted(slots) != list(range(n * n)):
+        raise RuntimeError(f"{rule_name} was to fill every place once")
+    group_of, stock = np.arange(skus), np.full(skus, 1.0 / skus)
+    if zones:
+        of_sku, held = turnover.classes(turnover.borders(zones))
+        group_of, stock = np.array(of_sku), np.array(held)
+    moves = np.bincount(group_of, demand).astype(np.float64)
+    way = np.bincount(group_of[sku_of], ways_ms[slots] / 1e6) / np.bincount(group_of[sku_of])
+    return float(moves @ way), moves, stock
+
+
+def found_borders(s: float, zones: int) -> list[float]:
+    """Where the product ends its zones, for many items of an ABC curve: shares of the stock, ascending."""
+    items = np.arange(_BORDER_ITEMS + 1) / _BORDER_ITEMS
+    turnover = Turnover(np.diff(items**s).tolist(), np.diff(items ** ((s + 1) / 2)).tolist())
+    _, held = turnover.classes(turnover.borders(zones))
+    return list(itertools.accumulate(held))[:-1]
+
+
+def _border_loss(s: float, zones: int) -> float:
+    """How much longer ways get when all borders lie `_BORDER_OFF` off the best ones, the worst way round."""
+    least, borders = exact.best_zones(s, zones)
+    ends = np.sqrt(borders)
+    off = itertools.product((-_BORDER_OFF, _BORDER_OFF), repeat=zones - 1)
+    return max(exact.class_based(s, ((ends + by) ** 2).tolist()) for by in off) - least
+
+
+def _rack_bounds(demand: Floats, stock: Floats, n: int) -> tuple[float, float]:
+    """How far zones of n x n cell centres can lie below and above zones of the continuous rack.
+
+    The 2k - 1 cells whose way is (k - 1/2) / n stand for the places of the continuous rack from way
+    (k - 1) / n to k / n. Summed over the places up to way R, the ways of cells exceed those of the rack by
+    E(R), the integral over 2r dr of (k - 1/2) / n - r. At the ends of such a ring E is -R / 6n^2, which is
+    its least, and between it is at most R / 4n^2, near the ring's middle. Zones weigh their places by demand
+    over stock, g, which falls from zone to zone (and to 0 after the last), so that summed by parts they
+    differ by the sum of E (g - next g) over the ends of zones, all of it with positive weights.
+    """
+    weight = -np.diff(np.append(demand / stock, 0.0))
+    reach = float(weight @ np.sqrt(np.cumsum(stock))) / n**2
+    return reach / 6, reach / 4
+
+
+def ways_in_use(rng: np.random.Generator, rule_name: str, zones: int, s: float) -> tuple[_Goods, Floats]:
+    """Mean one-way times of boxes that leave a rack in which a rule stores, by batches; (batches,).
+
+    Items leave by demand, any box of the item alike. After each `_TRUCK` boxes a truck brings as many of the
+    same items, so that stocks stay what they are; the rack is opened by the rule itself. In units of the
+    longest way.
+    """
+    travel = exact.cell_rack(_RACK, 1.0)
+    ways_ms = travel.one_way_ms(travel.layout.inbound)
+    share = np.diff((np.arange(_ITEMS + 1) / _ITEMS) ** s)
+    boxes = np.maximum(1, np.rint(_FILL * _RACK**2 * np.sqrt(share) / np.sqrt(share).sum())).astype(np.int64)
+    goods = _Goods(Turnover(share.tolist(), boxes.tolist()), boxes.tolist())
+    index = SlotIndex(travel.layout, ways_ms.tolist(), goods.turnover, zones)
+    stream = Streams(int(rng.integers(1 << 32)))["policy.allocation"]
+    rule, view, stays = POLICIES[rule_name], SlotView(index), index.stays
+    slots_of: list[list[int]] = [[] for _ in range(_ITEMS)]
+    stored = 0
+
+    def store(item: int) -> None:
+        nonlocal stored
+        slot = rule(BoxView(stored, item, NONE, 0, 1), view, stream)
+        index.take(slot)
+        slots_of[item].append(slot)
+        stored += 1
+
+    opening = rng.permutation(np.repeat(np.arange(_ITEMS), boxes)).tolist()
+    for item in opening:
+        stays.arrived(item, 0, 0)
+    for item in opening:
+        store(item)
+    leaving = rng.choice(_ITEMS, _MOVES_BEFORE + _MOVES, p=share / share.sum()).tolist()
+    drawn = rng.random(len(leaving)).tolist()
+    left: list[int] = []
+    for first in range(0, len(leaving), _TRUCK):
+        gone = []
+        for item, u in zip(leaving[first : first + _TRUCK], drawn[first : first + _TRUCK], strict=True):
+            slots = slots_of[item]
+            if not slots:
+                continue  # its last boxes have left since the truck before
+            slot = slots.pop(int(u * len(slots)))
+            index.give(slot)
+            stays.left(item, 0, 0)
+            left.append(slot)
+            gone.append(item)
+        for item in gone:
+            stays.arrived(item, 0, 0)
+            store(item)
+    counted = np.array(left[_MOVES_BEFORE:])
+    ways = ways_ms[counted[: len(counted) // _BATCHES * _BATCHES]] / 1e6
+    return goods, ways.reshape(_BATCHES, -1).mean(axis=1)
+
+
 # -- Occupancy ------------------------------------------------------------------------------------------
 
-_FIVE_SLOTS: Final = ("layout.columns=5", "layout.levels=1")
 _BATCHES: Final = 100
+
+
+class _Hunt(NamedTuple):
+    """A loss system of slots: load a slot, stretches of slots to compare, and how long to look.
+
+    `boxes` go through the allocator; the long run has lanes, boxes of each that are not and that are counted.
+    """
+
+    load: float
+    stretches: tuple[tuple[int, int], ...]
+    boxes: int
+    lanes: int
+    before: int
+    counted: int
+
+
+_OF_SLOTS: Final[dict[int, tuple[str, ...]]] = {5: ("layout.columns=5", "layout.levels=1"), 258: ()}
+
+HUNTS: Final = {
+    5: (_Hunt(0.8, ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5)), 40_000, 1000, 400, 5000),),
+    258: (
+        _Hunt(0.2, ((1, 25), (26, 50), (51, 75)), 40_000, 100, 1500, 25_000),
+        _Hunt(0.8, ((1, 50), (51, 100), (101, 150), (151, 200)), 40_000, 100, 4000, 16_000),
+        _Hunt(1.2, ((1, 100), (101, 200), (201, 258)), 40_000, 100, 4000, 16_000),
+    ),
+}
+"""Slots, and the loads under which they fill: light, busy and more than they can hold."""
+
+Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
+"""Draws stays of a shape."""
+
+_SLOW_SHARE: Final = 0.5 - 0.5 * math.sqrt(3 / 5)
+
+
+def _mixed(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Hyperexponential stays of variance 4: of a short or a long mean that take equal shares of time."""
+    mean = np.where(rng.random(shape) < _SLOW_SHARE, 0.5 / _SLOW_SHARE, 0.5 / (1 - _SLOW_SHARE))
+    return rng.exponential(1.0, shape) * mean
+
+
+STAYS: Final[dict[str, Draw]] = {
+    "exponential": lambda rng, shape: rng.exponential(1.0, shape),
+    "constant": lambda _, shape: np.ones(shape),
+    "mixed": _mixed,
+}
+"""How long boxes stay, mean 1: the law asks for nothing but the mean."""
 
 
 def ordered_hunting(trial: Trial) -> Iterator[Check]:
     """Boxes come at random to closest-open, stay, and are lost when all slots are taken: against Erlang."""
     rng = trial.rng
-    stays: dict[str, Callable[[int], Floats]] = {
-        "exponential": lambda boxes: rng.exponential(1.0, boxes),
-        "constant": np.ones,
-    }
-    for done, (slots, kind) in enumerate(itertools.product((5, 258), stays), 1):
-        offered, boxes, sets = (2.0, 5_000_000, _FIVE_SLOTS) if slots == 5 else (200.0, 1_000_000, ())
-        scenario = load("rack_a", sets).scenario
+    cases = [(slots, hunt, stays) for slots, hunts in HUNTS.items() for hunt in hunts for stays in STAYS]
+    for done, (slots, hunt, stays) in enumerate(cases, 1):
+        scenario = load("rack_a", _OF_SLOTS[slots]).scenario
         layout = build_layout(scenario)
         way_ms = Travel(layout, scenario.robots).one_way_ms(layout.inbound)
-        shares, excess = _shares_taken(rng, layout, way_ms, offered, stays[kind], boxes)
-        expected = np.array(exact.ordered_hunting(slots, offered))
-        name = f"hunting {slots}, {{}}, {kind}"
-        note = f"{boxes:,} boxes through the allocator, load {offered:g}, {kind} stays"
-        if slots == 5:
-            for slot, share in enumerate(expected.tolist()):
-                found = _controlled(shares[:, slot], excess, _level(slots))
-                yield _random(
-                    name.format(f"slot {slot + 1}"), share, found, "1", f"{note}; share of time taken"
-                )
-        else:
-            level = _level(6)
-            for first, last in ((1, 50), (51, 100), (101, 150), (151, 200)):
-                found = _controlled(shares[:, first - 1 : last].sum(axis=1), excess, level)
-                mean = float(expected[first - 1 : last].sum())
-                which = name.format(f"slots {first}-{last}")
-                yield _random(which, mean, found, "slots", f"{note}; mean number taken")
-            # Nearly all boxes find a slot: a control would leave nothing of chance but the few that do not.
-            found = t_interval(shares.sum(axis=1).tolist(), level)
-            yield _random(
-                name.format("all slots"), float(expected.sum()), found, "slots", f"{note}; mean number taken"
+        offered, draw = hunt.load * slots, STAYS[stays]
+        more, unequal = _driven_hunt(rng, layout, way_ms, offered, draw, hunt.boxes)
+        shares, excess = _long_hunt(rng, slots, offered, draw, hunt)
+        level, expected = _level(len(hunt.stretches) + 1), np.array(exact.ordered_hunting(slots, offered))
+        name = f"hunting {slots} at {hunt.load:g}, {{}}, {stays}"
+        note = (
+            f"{hunt.boxes:,} boxes through the allocator, {unequal or 'none'} of them to another slot than in"
+            f" the textbook, whose {{}} is known from {hunt.lanes * hunt.counted:,} boxes"
+        )
+        for first, last in hunt.stretches:
+            part = slice(first - 1, last)
+            found = _sum(
+                _controlled(shares[:, part].sum(axis=1), excess, level),
+                t_interval(more[:, part].sum(axis=1).tolist(), level),
             )
-            by_rank_s = np.sort(way_ms) / 1000
-            found = _controlled(shares @ by_rank_s / offered, excess, level)
-            mean_s = float(expected @ by_rank_s) / offered
-            yield _random(
-                name.format("mean way"), mean_s, found, "s", f"{note}; from the port, 0 for a lost box"
-            )
-        trial.step(done / 4)
+            words = f"slot {first}" if first == last else f"slots {first}-{last}"
+            what, unit = ("share of time taken", "1") if first == last else ("mean number taken", "slots")
+            yield _random(name.format(words), float(expected[part].sum()), found, unit, note.format(what))
+        by_rank_s = np.sort(way_ms) / 1000
+        found = _sum(
+            _controlled(shares @ by_rank_s / offered, excess, level),
+            t_interval((more @ by_rank_s / offered).tolist(), level),
+        )
+        mean_s = float(expected @ by_rank_s) / offered
+        what = "way from the port, 0 for a lost box,"
+        yield _random(name.format("mean way"), mean_s, found, "s", note.format(what))
+        trial.step(done / len(cases))
 
 
 def _controlled(values: Floats, control: Floats, level: float) -> Interval:
@@ -559,40 +828,70 @@ def _controlled(values: Floats, control: Floats, level: float) -> Interval:
     return Interval(mean, mean - half, mean + half, n)
 
 
-def _shares_taken(
-    rng: np.random.Generator, layout: Layout, way_ms: Ints, offered: float,
-    stays: Callable[[int], Floats], boxes: int,
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """Share of time that each slot, the nearest first, is taken; and the load that was drawn above `offered`.
+def _driven_hunt(
+    rng: np.random.Generator, layout: Layout, way_ms: Ints, offered: float, draw: Draw, boxes: int
+) -> tuple[Floats, int]:
+    """How much more of the time the allocator takes each slot, the nearest first, than the textbook does.
 
-    Shapes (batches, slots) and (batches,), the warm-up left out. The product's allocator names the slots.
-    `offered` is the load in erlangs, a mean stay the unit of time.
+    Shape (batches, slots), and how many boxes got another slot. Both see the same boxes, which come at a load
+    of `offered` erlangs, a mean stay the unit of time. In the textbook a box takes the first free slot.
     """
     index = SlotIndex(layout, way_ms.tolist())
     rule, view, stream = POLICIES["closest-open"], SlotView(index), Streams(0)["policy.allocation"]
-    box = BoxView(0, 0, 0, 0, 1)
-    nearest = np.lexsort((layout.level, layout.column, way_ms))
+    nearest = np.lexsort((layout.level[: layout.slots], layout.column[: layout.slots], way_ms)).tolist()
+    at, stay = np.cumsum(rng.exponential(1 / offered, boxes)), draw(rng, (boxes,))
     leaving: list[tuple[float, int]] = []
-    began, shares, excess = 0.0, [], []
-    for _ in range(1 + _BATCHES):
-        at = began + np.cumsum(rng.exponential(1 / offered, boxes // _BATCHES))
-        stay = stays(len(at))
-        taken = []
-        for now, until in zip(at.tolist(), (at + stay).tolist(), strict=True):
-            while leaving and leaving[0][0] <= now:
-                index.give(heapq.heappop(leaving)[1], 0)
-            slot = rule(box, view, stream)
-            taken.append(slot)
-            if slot != NONE:
-                index.take(slot, 0)
-                heapq.heappush(leaving, (until, slot))
-        # The stays that begin in a batch stand for those that it sees.
-        slots, lasted = np.array(taken), float(at[-1]) - began
+    free, until = list(range(len(nearest))), [(math.inf, 0)]
+    driven, textbook = np.full(boxes, NONE), np.full(boxes, NONE)
+    for number, (now, leaves) in enumerate(zip(at.tolist(), (at + stay).tolist(), strict=True)):
+        while leaving and leaving[0][0] <= now:
+            index.give(heapq.heappop(leaving)[1])
+        slot = driven[number] = rule(BoxView(number, 0, NONE, 0, 1), view, stream)
+        if slot != NONE:
+            index.take(slot)
+            heapq.heappush(leaving, (leaves, slot))
+        while until[0][0] <= now:
+            heapq.heappush(free, heapq.heappop(until)[1])
+        if free:
+            rank = heapq.heappop(free)
+            textbook[number] = nearest[rank]
+            heapq.heappush(until, (leaves, rank))
+    batch, taken = np.arange(boxes) * _BATCHES // boxes, np.zeros((2, _BATCHES, len(nearest)))
+    for slots, times in zip((driven, textbook), taken, strict=True):
         stored = slots != NONE
-        shares.append(np.bincount(slots[stored], stay[stored], len(nearest))[nearest] / lasted)
-        excess.append(float(stay.sum()) / lasted - offered)
-        began += lasted
-    return np.array(shares[1:]), np.array(excess[1:])
+        np.add.at(times, (batch[stored], slots[stored]), stay[stored])
+    more = (taken[0] - taken[1])[:, nearest] / (float(at[-1]) / _BATCHES)
+    return more, int((driven != textbook).sum())
+
+
+def _long_hunt(
+    rng: np.random.Generator, slots: int, offered: float, draw: Draw, hunt: _Hunt
+) -> tuple[Floats, Floats]:
+    """Share of time that each slot is taken, and the load that was drawn above `offered`, by the textbook.
+
+    Shapes (lanes, slots) and (lanes,); in each lane boxes take the first free slot or are lost.
+    """
+    lanes = np.arange(hunt.lanes)
+    # All slots are taken at first; what is left of constant stays has the distribution that it keeps.
+    until = rng.random((hunt.lanes, slots)) * draw(rng, (hunt.lanes, slots))
+    now, began = np.zeros(hunt.lanes), np.zeros(hunt.lanes)
+    taken, brought = np.zeros((hunt.lanes, slots)), np.zeros(hunt.lanes)
+    for first in range(0, hunt.before + hunt.counted, _BLOCK):
+        if first == hunt.before:
+            began[:], taken[:], brought[:] = now, 0.0, 0.0
+        gaps, stays = rng.exponential(1 / offered, (_BLOCK, hunt.lanes)), draw(rng, (_BLOCK, hunt.lanes))
+        brought += stays.sum(axis=0)
+        for gap, stay in zip(gaps, stays, strict=True):
+            now += gap
+            is_free = until <= now[:, None]
+            slot = is_free.argmax(axis=1)
+            lane = lanes[is_free[lanes, slot]]
+            slot, stay = slot[lane], stay[lane]
+            until[lane, slot] = now[lane] + stay
+            # The stays that begin while the lane counts stand for those that it sees.
+            taken[lane, slot] += stay
+    lasted = now - began
+    return taken / lasted[:, None], brought / lasted - offered
 
 
 # -- Little's law ---------------------------------------------------------------------------------------
@@ -704,6 +1003,8 @@ CHECKS: Final[dict[str, Callable[[Trial], Iterator[Check]]]] = {
     "bozer-white": continuous_rack,
     "pollaczek-khinchine": one_robot_queue,
     "m-m-2": two_robots_queue,
+    "full-racks": full_racks,
+    "rack-in-use": rack_in_use,
     "ordered-hunting": ordered_hunting,
     "littles-law": littles_law,
 }

@@ -8,11 +8,12 @@ Left out so far: errors of reading and placing, counts, returns, the collection 
 """
 
 from collections import deque
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal
 
 from simpy import Event, Timeout
 
-from sim.allocation import POLICIES, BoxView, Policy, SlotView
+from sim.allocation import HORIZON, BoxView, Rule, SlotView
 from sim.calendar import DAY_MS
 from sim.facts import (
     ALLOCATION_FAILED,
@@ -69,6 +70,7 @@ class BoxParams(Params):
         15, "single-phase meters in a full box", unit="meters", origin="assumption", ge=1, le=60
     )
     height_m: JsonFloat = fact(0.20, "outer height", unit="m", origin="assumption", gt=0, le=5)
+    tare_kg: JsonFloat = fact(2.0, "mass of an empty box", unit="kg", origin="assumption", ge=0, le=1000)
 
 
 class StagingParams(Params):
@@ -109,7 +111,20 @@ class PolicyParams(Params):
         ge=0,
         le=3650,
     )
-    zones: JsonInt = fact(3, "zones of class-based allocation", ge=2, le=3)
+    zones: JsonInt = fact(3, "zones of class-based allocation", ge=2, le=20)
+    zone_borders: list[JsonFloat] = fact(
+        [],
+        "shares of demand at which the classes end, zones - 1 of them, ascending; those of least expected"
+        " time when not given (2/3 and 9/10 where all SKUs stay equally long)",
+    )
+    overflow: Literal["outward", "inward", "nearest"] = fact(
+        "outward", "which zones are tried when a box's own is full: further out first, nearer in, the closest"
+    )
+    turnover: Literal["given", "computed", "online"] = fact(
+        "given",
+        "where the turnover of a SKU comes from: skus.share and skus.stay_days; shares and the stock of time"
+        " 0; what the store has seen so far (for the rule turnover; zones stay as given)",
+    )
     ageing_min: JsonFloat = fact(
         30.0,
         "waiting time that lifts a task by one priority class",
@@ -160,6 +175,7 @@ class Warehouse:
         people: People,
         *,
         policy: PolicyParams,
+        rule: Rule,
         staging: StagingParams,
         allocation_stream: "Stream",
         max_age_days: int,
@@ -174,14 +190,13 @@ class Warehouse:
         self.people = people
         self.record = record
         self.staging = staging
-        self.policy: Policy = POLICIES[policy.allocation]
+        self.rule = rule
         self.orders: dict[int, Order] = {}
         self.on_box_out: Callable[[int], None] | None = None
         self.on_hand_over: Callable[[Order], None] | None = None
         fleet.floor = self
         people.desk = self
         self._retrieval = RETRIEVAL[policy.retrieval]
-        self._slot_view = SlotView(ledger.index)
         self._boxes_view = BoxesView(ledger, ledger.ready, policy.tolerance_days)
         self._allocation_stream = allocation_stream
         self._at_pickup = policy.decide_at == "pickup"
@@ -212,6 +227,10 @@ class Warehouse:
         self._at_pick_station = 0
         self._loose_at_port: deque[int] = deque()
         self._height: list[int] = layout.z_mm.tolist()
+        self._coming: dict[int, None] = {}
+        self._asked = NONE
+        ledger.index.next_retrieval = self._next_retrieval
+        ledger.index.announced = self._announced
         self._next_task = 0
         self._next_order = 0
         self._next_lot = 0
@@ -236,7 +255,7 @@ class Warehouse:
     def place_at_start(self, box: int, slot: int, column: int, tier: int, received_ms: int) -> None:
         """Set a box that the store holds at time 0 into its slot."""
         ledger, layout = self.ledger, self.layout
-        ledger.reserve_column(slot, column, ledger.lot[box])
+        ledger.reserve(box, slot, column)
         self.stock.put_at(box, slot, column, tier)
         ledger.stored(box, slot, column, tier)
         self.record((self.env._now, BOX_MOVED, box, layout.outside, slot, column, tier, NONE, NONE, slot))
@@ -294,11 +313,13 @@ class Warehouse:
             for day in days:
                 boxes.append(self.new_box(sku, lot, day, self._full_mask, self.layout.truck, truck))
         self._unreceived += len(boxes)
+        self._coming.update(dict.fromkeys(boxes))
         self.people.post_truck(Truck(truck, port, boxes))
 
     def received(self, box: int, truck: Truck, person: int) -> None:
         """The receiving scan of a box is done: it is in stock, and a slot is named for it."""
         ledger, now = self.ledger, self.env._now
+        self._coming.pop(box, None)
         ledger.received_ms[box] = now
         ledger.set_state(box, QUALIFIED)
         sku = ledger.sku[box]
@@ -332,7 +353,8 @@ class Warehouse:
         if self._at_pickup:
             self._announce(box, NONE, NONE)
             return
-        if self._unplaced:
+        view_of, skus = self.ledger.index.view_of, self.ledger.sku
+        if any(view_of(skus[other]) is view_of(skus[box]) for other in self._unplaced):
             slot, column = NONE, NONE
         else:
             slot, column = self._allocate(box)
@@ -344,16 +366,24 @@ class Warehouse:
 
     def _allocate(self, box: int) -> tuple[int, int]:
         """Ask the policy for a slot and reserve a place there; (NONE, NONE) when the store is full."""
-        ledger = self.ledger
-        lot = ledger.lot[box]
-        view = BoxView(box, ledger.sku[box], lot, ledger.verified_day[box], ledger.mask[box].bit_count())
-        slot = self.policy(view, self._slot_view, self._allocation_stream)
+        self._asked = box
+        slot, column = self.ledger.allocate(self.rule, box, self.env._now, self._allocation_stream)
         if slot == NONE:
             self.record((self.env._now, ALLOCATION_FAILED, box, 0))
-            return NONE, NONE
-        if not ledger.index.is_open(slot):
-            raise RuntimeError(f"the allocation rule named slot {self.layout.names[slot]}, which has no room")
-        return slot, ledger.reserve_place(slot, lot)
+        return slot, column
+
+    def _next_retrieval(self) -> int:
+        """Where the box is recorded that a robot is to fetch next, or NONE."""
+        tasks = (task for queue in self.fleet.waiting for task in queue)
+        task = next((task for task in tasks if task.kind == ISSUE and not task.cancelled), None)
+        return self.ledger.place[task.box] if task is not None else NONE
+
+    def _announced(self) -> list[BoxView]:
+        """The boxes that will ask for a slot after the one that asks now, as far as they are here."""
+        tasks = chain(self.fleet.waiting[PUT_AWAY], *self._staged.values()) if self._at_pickup else ()
+        waiting = (task.box for task in tasks if task.target == NONE and not task.cancelled)
+        boxes = (box for box in chain(waiting, self._coming) if box != self._asked)
+        return [self.ledger.seen(box, self.env._now) for box in islice(boxes, HORIZON)]
 
     def _announce(self, box: int, slot: int, column: int) -> None:
         """Make the put-away of a box a task, presented at the port when a place there is free."""
@@ -415,14 +445,20 @@ class Warehouse:
 
     def _place_freed(self) -> None:
         """A place in the racks is free: boxes that found none are tried again."""
-        while self._unplaced and self.ledger.index.open_places:
-            box = next(iter(self._unplaced))
+        full: set[SlotView] = set()
+        for box in list(self._unplaced) if self._unplaced and self.ledger.index.has_open() else ():
             if not self._is_on_floor(box) or self.ledger.order[box] != NONE or box in self._picks:
-                del self._unplaced[box]
+                self._unplaced.pop(box, None)
                 continue
-            slot, column = self._allocate(box)
-            if slot == NONE:
-                return
+            view = self.ledger.index.view_of(self.ledger.sku[box])
+            if view not in full:
+                slot, column = (NONE, NONE) if view.first_open() == NONE else self._allocate(box)
+                if slot == NONE:
+                    full.add(view)
+            if view in full:
+                if len(full) == len(self.ledger.index.views):
+                    break
+                continue
             del self._unplaced[box]
             if self.stock.place[box] == self.layout.loose_rack:
                 self._return_open(box, slot, column)
@@ -516,7 +552,7 @@ class Warehouse:
         task.cancelled = True
         self.record((self.env._now, TASK_CANCELLED, task.number))
         if task.target != NONE:
-            self.ledger.release_place(task.target, task.column, self.ledger.lot[box])
+            self.ledger.release(box, task.target, task.column, self.env._now)
             self.record((self.env._now, ALLOCATION_RELEASED, box, task.target, task.column))
             self._place_freed()
 
@@ -717,6 +753,7 @@ class Warehouse:
         if task.kind == ISSUE:
             self.stock.take(box, robot.own)
             self.ledger.taken(box, robot.own)
+            self.ledger.left(box, self.env._now)
             self.record(
                 (
                     self.env._now,
@@ -821,16 +858,25 @@ class Warehouse:
         A dig that cannot be finished would only move boxes to and fro.
         """
         ledger = self.ledger
-        own = ledger.place[task.box], ledger.column[task.box]
-        left = ledger.blockers(task.box) - max(0, on_board)
-        for slot in range(self.layout.slots):
-            if left <= 0:
+        slot, column = ledger.place[task.box], ledger.column[task.box]
+        above = [box for box in ledger.cells[slot][column][ledger.tier[task.box] + 1 :] if box != NONE]
+        # Those that are dug last may stay on board; the others need places that take them.
+        views = [ledger.index.view_of(ledger.sku[box]) for box in above[max(0, on_board) :]]
+        return not views or all(
+            self._has_room(set(group), sum(view in group for view in views), (slot, column), task)
+            for group in [*({view} for view in views), set(views)]
+        )
+
+    def _has_room(self, views: set[SlotView], boxes: int, own: tuple[int, int], task: Task) -> bool:
+        """Whether slots open to any of some views have so many places, outside of one tier column."""
+        for slot, rooms in enumerate(self.ledger.column_room):
+            if boxes <= 0:
                 break
-            if ledger.index.is_open(slot):
-                for column, room in enumerate(ledger.column_room[slot]):
+            if any(view.is_open(slot) for view in views):
+                for column, room in enumerate(rooms):
                     if room > 0 and (slot, column) != own and self._may_take(slot, column, task.number):
-                        left -= room
-        return left <= 0
+                        boxes -= room
+        return boxes <= 0
 
     def dig_target(self, box: int, task: Task, on_board: bool) -> tuple[int, int] | None:
         """Where a blocker goes: another stack of the slot, (NONE, NONE) on board, the nearest open stack.
@@ -846,12 +892,12 @@ class Warehouse:
             if column == NONE and on_board:
                 return NONE, NONE
             if column == NONE:
-                slot, column = self._nearest_stack(here, before)
+                slot, column = self._nearest_stack(box, here, before)
             if column != NONE:
                 break
         if column == NONE:
             return None
-        self.ledger.reserve_column(slot, column, self.ledger.lot[box])
+        self.ledger.reserve(box, slot, column)
         self._kept_for_digs += 1
         return slot, column
 
@@ -874,9 +920,10 @@ class Warehouse:
                 return False
         return True
 
-    def _nearest_stack(self, slot: int, before: int) -> tuple[int, int]:
+    def _nearest_stack(self, box: int, slot: int, before: int) -> tuple[int, int]:
         """The (slot, column) of an open stack that the robot reaches soonest from a slot, or NONE twice."""
-        is_open, between, height = self.ledger.index.is_open, self.fleet.travel.between_ms, self._height
+        is_open = self.ledger.index.view_of(self.ledger.sku[box]).is_open
+        between, height = self.fleet.travel.between_ms, self._height
         best, best_column, best_time = NONE, NONE, 0
         for other in range(self.layout.slots):
             if other != slot and is_open(other):
@@ -890,14 +937,14 @@ class Warehouse:
     def dig_out(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None:
         """A blocker is on the fork; one that stays on board keeps the place that it leaves."""
         ledger = self.ledger
-        slot, column, lot = ledger.place[box], ledger.column[box], ledger.lot[box]
+        slot, column = ledger.place[box], ledger.column[box]
         if box in ledger.ready:
             ledger.ready.remove(box)
         self._dug.add(box)
         self.stock.take(box, robot.own)
         ledger.taken(box, robot.own)
         if target[0] == NONE:
-            ledger.reserve_column(slot, column, lot)
+            ledger.reserve(box, slot, column)
             self._kept_for_digs += 1
         now = self.env._now
         self.record(
@@ -984,8 +1031,8 @@ class Warehouse:
     def check_cheaply(self) -> None:
         """Raise unless the totals hold: places taken, reserved and open; meters in, here and out."""
         index, stock = self.ledger.index, self.stock
-        if index.open_places != sum(index.room) or min(index.room, default=0) < 0:
-            raise RuntimeError(f"open places: {index.open_places} counted, {sum(index.room)} by slot")
+        if min(index.room, default=0) < 0:
+            raise RuntimeError(f"slot {index.room.index(min(index.room))} has fewer places than boxes")
         if stock.meters_picked < 0 or stock.meters_out + stock.meters_picked > stock.meters_in:
             raise RuntimeError(f"{stock.meters_in} meters came in, {stock.meters_out} went out")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import duckdb
 import pytest
 
 from sim import cli
+from sim.allocation import ALIASES, OWN_RULES, POLICIES
 from sim.cli import LISTS, main
 from sim.kpis import KPIS
+from sim.replay import ladder
 from sim.results import read_result
 from sim.scenario import load, scenario_files
 
@@ -31,6 +34,41 @@ def call(capsys):
         return code, printed.out, printed.err.splitlines()
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def own_rules():
+    """No test leaves a rule behind."""
+    yield
+    OWN_RULES.clear()
+
+
+@pytest.fixture
+def rules(tmp_path, monkeypatch) -> Path:
+    """A file of rules in a folder of its own, in which the test works."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("my_rules.py")
+    path.write_text(RULES, encoding="utf-8")
+    return path
+
+
+RULES = """\
+from sim.allocation import Rule
+
+def nearest(box, view, stream):
+    return view.first_open()
+
+def first(box, view, stream):
+    return 0
+
+def late(box, view, stream):
+    return view.first_open() if box.box < 5 else 1 / 0
+
+def oracle(box, view, stream):
+    return view.rank_by_stay(box.leaves_ms - box.now_ms) and view.first_open()
+
+knowing = Rule(nearest, needs={"departures"})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +129,13 @@ def test_set_changes_the_run(call):
     """--set reaches the run; the last one wins."""
     run = document(call, "run", "tiny", "--set", "time.days=3", "--set", "time.days=1")
     assert run["simulated_s"] == 86_400.0
+
+
+def test_policy_is_short_for_set(call):
+    """--policy is the same as --set policy.allocation, and wins over it."""
+    named = document(call, "run", "tiny", "--policy", "random", "--set", "policy.allocation=levelling")
+    assert named["digest"] == document(call, "run", "tiny", "--set", "policy.allocation=random")["digest"]
+    assert named["digest"] != document(call, "run", "tiny")["digest"]
 
 
 def test_replications_give_intervals(call):
@@ -263,6 +308,179 @@ def test_altered_facts_are_refused(call, tmp_path):
     assert errors == [f"{out}/facts: expected manifest.json, found none: the run was interrupted"]
 
 
+# --- rules of the user's own -------------------------------------------------------------------------
+
+
+def test_own_rule_runs(call, rules):
+    """A rule of a file is a rule like ours: the nearest open slot gives the facts of `closest-open`."""
+    own = document(call, "run", "tiny", "--policy", "my_rules.py:nearest")
+    ours = document(call, "run", "tiny", "--policy", "closest-open")
+    assert own["digest"] == ours["digest"]
+    assert own["scenario_id"] != ours["scenario_id"]
+
+
+def test_own_rule_is_in_its_result(call, rules, tmp_path):
+    """A result names rule and file with its SHA-256, no folder of the machine, and is read without the file."""
+    from hashlib import sha256
+
+    digest = sha256(rules.read_bytes()).hexdigest()
+    for options in (["--seed", "3"], ["--replications", "2"]):
+        out = tmp_path / f"out{len(options[0])}"
+        words = ["--policy", f"{rules.resolve()}:nearest", "--out", str(out)]
+        assert call("run", "tiny", *options, *words)[0] == 0
+        stored = json.loads((out / "result.json").read_text(encoding="utf-8"))
+        assert stored["resolved"]["policy"]["allocation"] == "my_rules.py:nearest"
+        assert stored["inputs"] == {"policy.allocation": {"file": "my_rules.py", "sha256": digest}}
+        for path in out.rglob("*.*"):
+            assert str(tmp_path).encode() not in path.read_bytes()
+
+
+def test_result_needs_no_file_of_rules(call, rules, tmp_path):
+    """`report` and `export` need the facts only; nothing can run with the name that is left."""
+    out = tmp_path / "out"
+    assert call("run", "tiny", "--policy", "my_rules.py:nearest", "--out", str(out))[0] == 0
+    report = (out / "report.html").read_bytes()
+    rules.unlink()
+    OWN_RULES.clear()
+    assert call("report", str(out))[0] == 0
+    assert (out / "report.html").read_bytes() == report
+    assert call("export", str(out), "--stock", "stock.csv")[0] == 0
+    assert read_result(out).scenario.policy.allocation == "my_rules.py:nearest"
+    assert OWN_RULES == {}
+    Path("again.toml").write_text('extends = "tiny"\npolicy.allocation = "my_rules.py:nearest"\n')
+    code, printed, errors = call("run", "again.toml")
+    assert (code, printed, len(errors)) == (2, "", 1)
+    assert errors[0].startswith("again.toml:2: policy.allocation: expected ")
+    code, printed, errors = call("run", "again.toml", "--policy", "my_rules.py:nearest")
+    assert (code, printed) == (2, "")
+    assert errors == ["my_rules.py: expected a Python file with a rule, found none"]
+
+
+def test_result_of_unknown_rule_is_refused(call, folder, tmp_path):
+    """Only a name FILE.py:FUNCTION whose file stands among the inputs passes without a rule."""
+    import shutil
+
+    for name, inputs in (("mine", {"policy.allocation": {}}), ("a.py:f", {}), (3, {"policy.allocation": {}})):
+        out = tmp_path / f"out-{len(str(name))}"
+        shutil.copytree(folder, out)
+        stored = json.loads((out / "result.json").read_text(encoding="utf-8"))
+        stored["resolved"]["policy"]["allocation"] = name
+        (out / "result.json").write_text(json.dumps({**stored, "inputs": inputs}), encoding="utf-8")
+        code, printed, errors = call("report", str(out))
+        assert (code, printed, len(errors)) == (2, "", 1)
+        assert errors[0].startswith(f"{out}/result.json: resolved.policy.allocation: expected ")
+
+
+def test_scenario_may_name_a_loaded_rule(call, rules):
+    """A scenario file may name an own rule that the command line loads, from whatever folder it is."""
+    Path("s.toml").write_text('extends = "tiny"\npolicy.allocation = "my_rules.py:nearest"\n')
+    code, _, errors = call("run", "s.toml", "--json")
+    assert (code, len(errors)) == (2, 1)
+    assert document(call, "check", "s.toml", "--policy", f"{rules.resolve()}:nearest")["files"][0]["ok"]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("first", r"my_rules\.py:6: first: expected an open slot or NONE for box \d+, found slot 0 \(1-01-1\), which has no room"),
+        ("late", r"my_rules\.py:10: late: expected a slot for box 5, found ZeroDivisionError: division by zero"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "tiny", "--out", "out"],
+        ["run", "tiny", "--set", "initial.fill=0", "--set", "policy.decide_at=pickup", "--out", "out"],
+        ["run", "luoyang_stacks", "--set", "time.days=3", "--replications", "2", "--out", "out", "--json"],
+        ["replay", str(TRACE), "--layout", "rack_a"],
+        ["replay", str(TRACE), "--layout", "rack_a", "--all", "--bound", "--json"],
+    ],
+)  # fmt: skip
+def test_wrong_answer_ends_the_command(call, rules, name, line, words):
+    """What no rule may do ends a run or a replay with 2 and one line; nothing is printed or written."""
+    import re
+
+    code, out, errors = call(*words, "--policy", f"my_rules.py:{name}")
+    assert (code, out, len(errors)) == (2, "", 1)
+    assert re.fullmatch(line, errors[0]), errors[0]
+    assert [path.name for path in Path.cwd().iterdir()] == ["my_rules.py"]
+
+
+def test_rule_of_departures_is_for_replay(call, rules):
+    """A rule that must know when boxes leave is refused by a run, in words, and replayed."""
+    words = "needs to know when boxes leave: only `meterhouse replay` does"
+    code, out, errors = call("run", "tiny", "--policy", "my_rules.py:knowing")
+    expected = "--policy: expected a rule that a store can follow"
+    assert (code, out) == (2, "")
+    assert errors == [f"{expected}, found 'my_rules.py:knowing', which {words}"]
+    code, _, errors = call("run", "tiny", "--policy", "offline-oracle")
+    assert code == 2
+    assert errors[0].endswith(f"found 'offline-oracle', which {words}")
+    score = document(call, "replay", str(TRACE), "--layout", "rack_a", "--policy", "my_rules.py:knowing")
+    assert score["total_s"] == 433.4
+
+
+def test_every_wrong_policy_is_a_line(call, rules):
+    """Names that nothing has and files that give no rule are reported together."""
+    words = [word for name in ("closest", "no.py:f", "my_rules.py:nearst") for word in ("--policy", name)]
+    for command in (["replay", str(TRACE), "--layout", "rack_a"], ["check"], ["bench", "allocation"]):
+        code, out, errors = call(*command, *words)
+        assert (code, out, len(errors)) == (2, "", 3)
+        assert errors[0].startswith("--policy: expected closest-open, ")
+        assert errors[0].endswith(" or FILE.py:FUNCTION, found 'closest', did you mean 'closest-open'?")
+        assert errors[1] == "no.py: expected a Python file with a rule, found none"
+        assert errors[2] == "my_rules.py: expected the function 'nearst', found none, did you mean 'nearest'?"
+
+
+def test_files_of_one_name_are_told_apart(call, rules):
+    """Two versions of a file in two folders can be replayed side by side."""
+    for folder, which in (("a", "first"), ("b", "last")):
+        Path(folder).mkdir()
+        Path(folder, "r.py").write_text(f"def f(box, view, stream):\n    return view.{which}_open()\n")
+    words = ["--policy", "a/r.py:f", "--policy", "b/r.py:f"]
+    found = document(call, "replay", str(TRACE), "--layout", "rack_a", *words)
+    assert [row["policy"] for row in found["policies"]] == ["r.py:f", "b/r.py:f"]
+    assert [row["total_s"] for row in found["policies"]] == [433.4, 2234.4]
+
+
+def test_names_are_shown_as_they_are(call, tmp_path, monkeypatch):
+    """What others take for markup or for an emoji is a name like any other."""
+    monkeypatch.chdir(tmp_path)
+    name = "[bold] [-x].py"
+    Path(name).write_text("def x(box, view, stream):\n    raise ValueError('[/red] :x:')\n")
+    code, out, _ = call("check", "--policy", f"{name}:x")
+    assert code == 1
+    assert f"{name}:2: x: expected" in out
+    assert "[/red] :x:" in out
+    Path(name).write_text("def x(box, view, stream):\n    return view.first_open()\n")
+    code, out, _ = call(
+        "replay", str(TRACE), "--layout", "rack_a", "--policy", f"{name}:x", "--policy", "random"
+    )
+    assert code == 0
+    assert f"{name}:x is best" in out
+
+
+def test_check_of_a_rule(call, rules):
+    """`check --policy` prints what a rule keeps to, with 1 when it does not, files beside it."""
+    found = document(call, "check", "--policy", "my_rules.py:nearest", "--policy", "coi")
+    assert found["files"] == []
+    assert [(each["policy"], each["ok"]) for each in found["policies"]] == [
+        ("my_rules.py:nearest", True),
+        ("coi", True),
+    ]
+    assert all(set(check) == {"check", "ok", "finding"} for check in found["policies"][0]["checks"])
+    code, out, errors = call("check", "tiny", "--policy", "my_rules.py:nearest")
+    assert (code, errors) == (0, [])
+    assert out.startswith("tiny: right: ")
+    assert "all 9 checks hold" in out
+    code, out, errors = call("check", "--policy", "my_rules.py:first")
+    assert (code, errors) == (1, [])
+    assert "FAILED" in out
+    assert "my_rules.py:6: first: expected an open slot or NONE for box" in " ".join(out.split())
+    code, out, errors = call("check", "--policy", "my_rules.py:first", "--json")
+    assert (code, errors, json.loads(out)["policies"][0]["ok"]) == (1, [], False)
+
+
 # --- check, show, layout, list, replay, validate -----------------------------------------------------
 
 
@@ -343,6 +561,290 @@ def test_replay_scores(call):
     code, _, errors = call("replay", str(TRACE), "--layout", "rack_a", "--policy", "closest")
     assert code == 2
     assert errors[0].endswith("found 'closest', did you mean 'closest-open'?")
+
+
+def test_policies_are_listed_with_all_that_is_known(call, monkeypatch):
+    """JSON has source, fallback, needs and aliases of a rule; people see the fallback where there is room."""
+    rows = {row["name"]: row for row in document(call, "list", "policies")["policies"]}
+    assert list(rows) == list(POLICIES)
+    keys = ["name", "sentence", "source", "fallback", "needs", "aliases"]
+    assert all(list(row) == keys and all(row[key] for key in keys[:4]) for row in rows.values())
+    assert rows["duration-of-stay"]["needs"] == ["departures"]
+    assert {alias: name for name, row in rows.items() for alias in row["aliases"]} == ALIASES
+    out = " ".join(call("list", "policies")[1].split())
+    assert "duration-of-stay and offline-oracle must know when boxes leave" in out
+    assert "FILE.py:FUNCTION" in out
+    assert rows["heavy-low"]["fallback"] not in out
+    from rich.console import Console
+
+    monkeypatch.setattr(cli, "_console", lambda: Console(width=300, highlight=False))
+    assert rows["heavy-low"]["fallback"] in call("list", "policies")[1]
+
+
+def test_ladder_is_replayed(call, rules):
+    """--all, --bound or several policies give the document of `ladder`: all of ours, then the user's."""
+    trace, layout = str(TRACE), ["--layout", "rack_a"]
+    words = ["--all", "--bound", "--policy", "my_rules.py:nearest"]
+    found = document(call, "replay", trace, *layout, *words)
+    loaded = load("rack_a")
+    assert found == ladder(trace, loaded, [*POLICIES, "my_rules.py:nearest"], bound=True)
+    assert {row["policy"] for row in found["policies"]} == {*POLICIES, "my_rules.py:nearest"}
+    assert found["bound_total_s"] > 0
+    assert all(row["total_s"] >= found["bound_total_s"] for row in found["policies"])
+    assert document(call, "replay", trace, *layout, "--all") == ladder(trace, loaded, POLICIES, bound=False)
+    two = ["random", "levelling"]
+    assert document(call, "replay", trace, *layout, "--policy", two[0], "--policy", two[1], "--seed", "5") == ladder(
+        trace, loaded, two, bound=False, seed=5
+    )  # fmt: skip
+    one = document(call, "replay", trace, *layout, "--policy", "levelling", "--bound")
+    assert one == ladder(trace, loaded, ["levelling"])
+
+
+def test_ladder_is_printed(call, rules):
+    """People get one line a rule, the bound above all, and which rule is best, within 100 columns."""
+    words = ["--all", "--bound", "--policy", "my_rules.py:nearest"]
+    code, out, errors = call("replay", str(TRACE), "--layout", "rack_a", *words)
+    assert (code, errors) == (0, [])
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert max(map(len, lines)) <= 100
+    assert "\N{HORIZONTAL ELLIPSIS}" not in out
+    assert lines[0] == "synthetic_200.csv on rack_a: 188 moves, at most 58 units"
+    assert lines[1].split("  ")[0] == "policy"
+    assert lines[3].startswith("lower bound ")
+    for name in (*POLICIES, "my_rules.py:nearest"):
+        assert [line for line in lines if line.startswith((f"{name}  ", f"{name} * "))], name
+    assert sum(" * " in line for line in lines) == 2
+    assert "* knows when each unit leaves" in lines
+    assert "best of the policies that a store can follow" in out
+
+
+def test_digs_are_printed(call):
+    """In free stacks the digs stand beside the times, and the sentence says that they are left out."""
+    words = ["--policy", "closest-open", "--policy", "fewest-blockings"]
+    layout = ["--layout", "luoyang_stacks"]
+    found = document(call, "replay", str(TRACE), *layout, *words)
+    code, out, _ = call("replay", str(TRACE), *layout, *words)
+    assert code == 0
+    assert "digs" in out.splitlines()[1]
+    assert all(f"{row['digs']:,}" in out for row in found["policies"])
+    assert "Digging is left out of these times: fewest-blockings digs least" in " ".join(out.split())
+
+
+def row(policy, total, regret=None, rest=None, against=None, **more):
+    """A row of a ladder; the rest of the trace is told by its regret."""
+    return {
+        "policy": policy, "total_s": total, "per_move_s": total / 10, "regret": regret,
+        "against_random": against, "rest_total_s": rest or total, "rest_regret": rest, **more,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([row("turnover", 12.0, 0.2, 0.3)], "turnover is 20.0 % above the lower bound; on the last two thirds of the trace 30.0 %."),
+        ([row("turnover", 12.0)], "turnover."),
+        ([row("turnover", 12.0), row("random", 15.0)], "turnover is best of the policies that a store can follow."),
+        (
+            [row("offline-oracle", 10.0, 0.0, 0.1), row("turnover", 12.0, 0.2, 0.5), row("learned-stay", 13.0, 0.3, 0.4)],
+            (
+                "turnover is best of the policies that a store can follow: 20.0 % above the lower bound;"
+                " on the last two thirds of the trace it is learned-stay, 40.0 %."
+            ),
+        ),
+        (
+            [row("turnover", 12.0, 0.2, 0.3), row("levelling", 12.0, 0.2, 0.3), row("random", 14.0, 0.4, 0.4)],
+            (
+                "turnover is best of the policies that a store can follow, with levelling as good:"
+                " 20.0 % above the lower bound; on the last two thirds of the trace 30.0 %."
+            ),
+        ),
+        (
+            [row("turnover", 12.0), row("levelling", 12.0), row("dedicated", 12.0), row("lot-pure", 12.0)],
+            "turnover is best of the policies that a store can follow, with 3 others as good.",
+        ),
+        ([row("offline-oracle", 10.0)], "No store can follow these policies: it does not know when boxes leave."),
+        (
+            [row("turnover", 12.0, digs=5), row("fewest-blockings", 13.0, digs=1)],
+            "turnover is best of the policies that a store can follow. Digging is left out of these times: fewest-blockings digs least, 1 time.",
+        ),
+    ],
+)  # fmt: skip
+def test_ladder_ends_in_a_sentence(rows, sentence):
+    """The best rule that a store can follow, what is as good, how far it is from the bound, and later on."""
+    said = cli._ladder_sentence({"policies": rows}).replace("\u00a0", " ")
+    assert said == sentence
+
+
+def test_bars_are_to_scale():
+    """A bar is as long as its share, to an eighth of a column."""
+    # 2.5 columns: two whole blocks and one of four eighths; 0.06 of a column is nearer to none than an eighth.
+    assert [cli._bar(columns) for columns in (0, 0.06, 0.125, 1, 2.5)] == ["", "", "▏", "█", "██▌"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "replay: expected --policy POLICY or --all, found neither"),
+        (["--bound"], "replay: expected --policy POLICY or --all, found neither"),
+        (["--all", "--picture", "a.jpg"], "--picture: expected a name in '.svg' or '.png', found 'a.jpg'"),
+        (["--all", "--picture", "no/a.svg"], "--picture: expected a file in a folder that is there, found 'no/a.svg'"),
+        (["--all", "--picture", "a.svg"], "--picture: expected a file, found the folder 'a.svg'"),
+    ],
+)  # fmt: skip
+def test_wrong_replay_is_refused(call, tmp_path, monkeypatch, words, line):
+    """A replay of nothing, and a picture that could not be written, are refused before anything is replayed."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.svg").mkdir()
+    assert call("replay", "none.csv", "--layout", "rack_a", *words) == (2, "", [line])
+
+
+def test_ladder_is_drawn(call, tmp_path, monkeypatch):
+    """--picture writes a drawing of its own, with its colours and a title, and nothing from elsewhere."""
+    from xml.etree import ElementTree
+
+    monkeypatch.chdir(tmp_path)
+    words = ["--policy", "random", "--policy", "turnover", "--bound", "--picture", "a.svg"]
+    code, out, errors = call("replay", str(TRACE), "--layout", "rack_a", *words)
+    assert (code, errors) == (0, [])
+    assert out.endswith("picture in a.svg\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.svg"]
+    text = Path("a.svg").read_text(encoding="utf-8")
+    assert set(re.findall(r"var\((--[\w-]+)\)", text)) <= set(re.findall(r"(--[\w-]+):", text))
+    assert not re.search(r"(href|src|url)\W+https?:", text)
+    assert "title" in [child.tag.rpartition("}")[2] for child in ElementTree.fromstring(text)]
+
+
+# --- import, bench -----------------------------------------------------------------------------------
+
+
+def test_log_becomes_a_trace(call, tmp_path, monkeypatch):
+    """`import` makes an order log into a trace that `replay` takes, with the stock before it."""
+    monkeypatch.chdir(tmp_path)
+    orders = [["delivery", 7, 10, 0, 1, 1], ["retrieval", 7, 20, 1, 1, 1], ["retrieval", 8, 30, 1, 1, 1]]
+    Path("orders.json").write_text(json.dumps(orders))
+    Path("fill.json").write_text('{"7": 1, "8": 2}')
+    words = ["import", "orders.json", "--initial", "fill.json", "--out", "trace.csv"]
+    made = document(call, *words)
+    # Three units at time 0, one more, two gone: most 4 at once, 2 at the end; the last order comes at 30 s.
+    assert made == {
+        "trace": "trace.csv", "rows": 6, "units": 4, "skus": 2, "initial": 3, "arrivals": 1, "departures": 2,
+        "dropped": 0, "last_time_s": 30.0, "peak": 4, "final": 2,
+    }  # fmt: skip
+    code, out, errors = call(*words)
+    assert (code, errors) == (0, [])
+    assert out.startswith("orders.json as trace.csv")
+    assert "most units at once" in out
+    assert (
+        document(call, "replay", "trace.csv", "--layout", "rack_a", "--policy", "closest-open")["moves"] == 3
+    )
+
+
+def test_columns_of_a_log_are_named(call, tmp_path, monkeypatch):
+    """--column names the headings of a CSV log; --drop-unmatched leaves out what is not there, and counts it."""
+    monkeypatch.chdir(tmp_path)
+    Path("log.csv").write_text("when,what,article\n0,in,A\n5,out,A\n9,out,A\n")
+    words = ["import", "log.csv", "--out", "t.csv", "--column", "time_s=when", "--column", "op = what"]
+    words += ["--column", "sku=article"]
+    code, out, errors = call(*words)
+    assert (code, out, len(errors)) == (2, "", 1)
+    assert errors[0].startswith("log.csv:4: ")
+    assert not Path("t.csv").exists()
+    assert document(call, *words, "--drop-unmatched")["dropped"] == 1
+    assert "departures left out" in call(*words, "--drop-unmatched")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (["--column", "time_s"], ["--column: expected OURS=THEIRS, found 'time_s'"]),
+        (
+            ["--column", "sku=a", "--column", "sku=b", "--column", "x"],
+            ["--column: expected each column once, found 'sku' again", "--column: expected OURS=THEIRS, found 'x'"],
+        ),
+        (["--column", "skus=a"], ["columns: expected 'time_s', 'op', 'unit', 'sku' or 'dock', found 'skus', did you mean 'sku'?"]),
+    ],
+)  # fmt: skip
+def test_wrong_columns_are_refused(call, tmp_path, monkeypatch, words, lines):
+    """A column that is none, or given twice, is a line each, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    Path("log.csv").write_text("time_s,op,sku\n0,in,A\n")
+    assert call("import", "log.csv", "--out", "t.csv", *words) == (2, "", lines)
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
+
+
+def test_allocation_is_timed(call, rules):
+    """`bench allocation` times rules, the user's among them, keeps the results, compares and draws them."""
+    words = ["bench", "allocation", "--quick", "--size", "258", "--rule", "closest-open"]
+    words += ["--policy", "my_rules.py:nearest"]
+    first = document(call, *words, "--save", "kept.json")
+    assert {"machine", "cases", "ratios"} <= set(first)
+    assert first["sizes"] == [258]
+    code, out, errors = call(*words, "--picture", "p.svg")
+    assert (code, errors) == (0, [])
+    assert "my_rules.py:nearest" in out
+    assert "closest-open" in out
+    assert "levelling" not in out
+    assert "not measured" in out
+    assert out.endswith("picture in p.svg\n")
+    assert Path("p.svg").stat().st_size > 1000
+    kept = json.loads(Path("kept.json").read_text())
+    assert kept["sizes"] == [258]
+
+
+def test_slower_ends_with_one(call, monkeypatch, tmp_path):
+    """A case that has become slower than what was kept makes the exit code 1."""
+    from sim import bench
+
+    kept = {"cases": []}
+    pair = {"case": "a", "old": 1.0, "new": 2.0, "ratio": 2.0, "verdict": "slower", "ok": False}
+    results = {"sizes": [258], "cases": []}
+    monkeypatch.setattr(bench, "read", lambda _path: kept)
+    monkeypatch.setattr(bench, "run_allocation", lambda *_a, **_k: results)
+    monkeypatch.setattr(bench, "table", lambda _results: (["rule", "258 slots"], [["a", "1 ns"]]))
+    monkeypatch.setattr(bench, "ratios", lambda _results: [])
+    monkeypatch.setattr(bench, "machine_line", lambda _results: "a machine")
+    monkeypatch.setattr(bench, "compare", lambda new, old: [pair] if (new, old) == (results, kept) else [])
+    code, out, _ = call("bench", "allocation", "--against", "kept.json")
+    assert code == 1
+    assert "slower" in out
+    code, out, _ = call("bench", "allocation", "--against", "kept.json", "--json")
+    assert (code, json.loads(out)["compared"]) == (1, [pair])
+    pair.update(verdict="same", ok=True)
+    assert call("bench", "allocation", "--against", "kept.json")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "start"),
+    [
+        (["alocation"], "bench: expected 'allocation', found 'alocation', did you mean 'allocation'?"),
+        (["--quick"], "bench: expected 'allocation' before --quick, found nothing"),
+        (["--size", "9", "--json"], "bench: expected 'allocation' before --size and --json, found nothing"),
+        (["allocation", "--rule", "closest"], "--rule: expected closest-open, "),
+        (["allocation", "--save", "a.txt"], "--save: expected a name in '.json', found 'a.txt'"),
+        (["allocation", "--picture", "a.gif"], "--picture: expected a name in '.svg' or '.png', found 'a.gif'"),
+        (["allocation", "--against", "none.json"], "none.json: expected "),
+        (["allocation", "--size", "0"], "meterhouse bench: Invalid value for '--size'"),
+    ],
+)  # fmt: skip
+def test_wrong_bench_is_refused(call, monkeypatch, tmp_path, words, start):
+    """What cannot be timed, read or written is one line, before anything takes time."""
+    from sim import bench
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench, "run_allocation", lambda *_a, **_k: pytest.fail("timed all the same"))
+    code, out, errors = call("bench", *words)
+    assert (code, out, len(errors)) == (2, "", 1)
+    assert errors[0].startswith(start)
+
+
+def test_bench_runs_a_checkout(call, monkeypatch):
+    """`bench` alone runs the benchmarks of the checkout; what is not ours goes to pytest as it is."""
+    called = []
+    monkeypatch.setattr(subprocess, "call", lambda command, **_k: called.append(command) or 3)
+    assert call("bench")[0] == 3
+    assert call("bench", "-k", "startup", "-x")[0] == 3
+    assert called[0][1:4] == ["-m", "pytest", str(ROOT / "benchmarks")]
+    assert called[1] == [*called[0], "-k", "startup", "-x"]
 
 
 def test_validate_ends_with_one_on_failure(call, monkeypatch):

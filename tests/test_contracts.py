@@ -12,27 +12,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.allocation import POLICIES, BoxView, SlotIndex, SlotView
+from sim.allocation import LIVE_POLICIES, POLICIES, BoxView, SlotIndex, allocate, allocate_batch
 from sim.calendar import DAY_MS, CalendarParams, WorkCalendar
 from sim.facts import COUNT, NONE
 from sim.ledger import Ledger
 from sim.orders import ORDER_TYPES, DemandParams, OrderBook, OrderSpec
 from sim.retrieval import RETRIEVAL, BoxesView
-from sim.robots import DISPATCH, DWELL, DispatchView, DwellView, Task
+from sim.robots import DISPATCH, DWELL, DispatchView, DwellView, RobotParams, Task
 from sim.streams import Stream, Streams
+from sim.travel import Travel
 from tests.worlds import START, World, layout_of
 
 DICTS = {
     "POLICIES": POLICIES, "RETRIEVAL": RETRIEVAL, "DISPATCH": DISPATCH, "DWELL": DWELL, "ORDER_TYPES": ORDER_TYPES,
 }  # fmt: skip
+NEEDS = {"departures", "travel", "lots"}
 CHOICES = [(kind, name) for kind, choices in DICTS.items() for name in choices]
+
+
+def function_of(choice):
+    """The function of a choice; that of a rule for allocation stands in its `Rule`."""
+    return getattr(choice, "choose", choice)
 
 
 @pytest.mark.parametrize(("kind", "name"), CHOICES)
 class TestEveryChoice:
     def test_choice_has_a_sentence(self, kind, name):
         """A choice is explained by one sentence of at most 140 characters: what `list` and the pages show."""
-        sentence = inspect.getdoc(DICTS[kind][name])
+        sentence = inspect.getdoc(function_of(DICTS[kind][name]))
         assert sentence
         first = sentence.splitlines()[0]
         assert re.fullmatch(r"[A-Z].{10,138}\.", first), first
@@ -43,64 +50,130 @@ class TestEveryChoice:
 
     def test_choice_is_a_plain_function(self, kind, name):
         """A choice is a function of the module, not an object with a memory."""
-        assert inspect.isfunction(DICTS[kind][name])
-        assert DICTS[kind][name].__closure__ is None
+        function = function_of(DICTS[kind][name])
+        assert inspect.isfunction(function)
+        assert function.__closure__ is None
 
 
 def test_sentences_differ():
     """No two choices of a dict are explained by the same words, unless they are the same function."""
     for choices in DICTS.values():
-        functions = set(choices.values())
+        functions = set(map(function_of, choices.values()))
         assert len({inspect.getdoc(each) for each in functions}) == len(functions)
 
 
 @st.composite
 def shelves(draw):
-    """A store in any state: slots of 0 to 3 places, some taken, some blocked."""
-    rows, columns, levels = draw(st.tuples(st.integers(1, 2), st.integers(2, 4), st.integers(1, 2)))
+    """A store in any state: slots of 0 to 3 places, some taken, some blocked, some not for every box."""
+    layout, index = draw(open_stores())
+    for slot in range(layout.slots):
+        for _ in range(draw(st.integers(0, layout.capacity[slot]))):
+            index.take(slot, draw(st.integers(0, 2)))
+            index.stays.arrived(draw(st.integers(0, 3)), 0, 739_000)
+        if draw(st.integers(0, 4)) == 0:
+            index.block(slot, True, draw(st.sampled_from(["blocked", "hold"])))
+    index.plan = draw(st.lists(st.integers(0, layout.slots - 1), min_size=20, max_size=20))
+    stays, following = draw(st.lists(st.integers(0, 9))), draw(st.integers(NONE, layout.places - 1))
+    index.shorter_stays = lambda stay_ms: sum(each < stay_ms for each in stays)
+    index.next_retrieval = lambda: following
+    after = draw(st.lists(st.integers(0, 3), max_size=3))
+    index.announced = lambda: [BoxView(50 + k, sku, 9, 739_000, 15) for k, sku in enumerate(after)]
+    return index
+
+
+@st.composite
+def open_stores(draw):
+    """A layout with one or two aisles, its travel times, and an index with one or two classes of boxes."""
+    rows, columns, levels = draw(st.tuples(st.integers(1, 3), st.integers(2, 4), st.integers(1, 2)))
     layout = layout_of(
         rows=rows, columns=columns, levels=levels, boxes_per_slot=draw(st.integers(1, 3)),
         capacity=[{"rows": [1], "columns": [1], "boxes": draw(st.integers(0, 3)), "levels": [1]}],
     )  # fmt: skip
     times = draw(st.lists(st.integers(0, 9), min_size=layout.slots, max_size=layout.slots))
-    index = SlotIndex(layout, times, [5, 3, 1, 1], draw(st.integers(2, 3)))
-    for slot in range(layout.slots):
-        for _ in range(draw(st.integers(0, layout.capacity[slot]))):
-            index.take(slot, draw(st.integers(0, 2)))
-        if draw(st.integers(0, 4)) == 0:
-            index.block(slot, True)
-    return index
+    masks = st.none() | st.lists(st.integers(0, 1), min_size=layout.slots, max_size=layout.slots).map(bytes)
+    index = SlotIndex(
+        layout, times, [5, 3, 1, 1], draw(st.integers(2, 5)), travel=Travel(layout, RobotParams()),
+        admits=draw(st.lists(masks, min_size=1, max_size=2)), class_of_sku=[0, 0, 0, 0],
+    )  # fmt: skip
+    index.class_of_sku = draw(
+        st.lists(st.integers(0, len(index.admits) - 1), min_size=4, max_size=4)
+    )  # fmt: skip
+    return layout, index
 
 
 @pytest.mark.parametrize("name", POLICIES)
 class TestEveryPolicy:
-    @given(shelves(), st.integers(0, 3), st.integers(0, 5), st.integers(0, 10**6))
+    @given(shelves(), st.integers(0, 3), st.integers(0, 5), st.integers(0, 19))
     @settings(max_examples=40)
     def test_slot_is_legal(self, name, index, sku, lot, number):
-        """A rule names an open slot as long as there is one and NONE otherwise, twice the same, changing nothing."""
-        box = BoxView(number, sku, lot, 739_000, 15)
-        view, stream = SlotView(index), Stream(1, "policy.allocation")
-        named = POLICIES[name](box, view, stream)
+        """A rule names a slot open to the box as long as there is one and NONE otherwise, twice the same, changing nothing."""
+        box = BoxView(number, sku, lot, 739_000, 15, 3, 7, 500)
+        rule, stream = POLICIES[name], Stream(1, "policy.allocation")
+        admits = index.admits[index.class_of_sku[sku]]
+        may_take = [s for s in range(len(index.room)) if index.is_open(s) and (admits is None or admits[s])]
+        named = allocate(rule, box, index, stream)
         before = copy.deepcopy((index.room, index.lots, index.open_places))
-        some = any(index.is_open(slot) for slot in range(len(index.room)))
-        assert index.is_open(named) if some else named == NONE
-        assert POLICIES[name](box, view, stream) == named
+        assert named in may_take if may_take else named == NONE
+        assert allocate(rule, box, index, stream) == named
         assert (index.room, index.lots, index.open_places) == before
+
+    @given(shelves(), st.lists(st.integers(0, 3), max_size=12))
+    @settings(max_examples=25)
+    def test_batch_is_legal(self, name, index, skus):
+        """A batch names open slots as long as there are any, no slot more often than it has room, changing nothing."""
+        boxes = [BoxView(k, sku, k % 3, 739_000, 15, 3, 7, 500) for k, sku in enumerate(skus)]
+        room, lots = list(index.room), copy.deepcopy(index.lots)
+        named = allocate_batch(POLICIES[name], boxes, index, Stream(1, "policy.allocation")).tolist()
+        assert len(named) == len(boxes)
+        assert (index.room, index.lots) == (room, lots)
+        for box, slot in zip(boxes, named, strict=True):
+            admits = index.admits[index.class_of_sku[box.sku]]
+            if slot != NONE:
+                assert index.is_open(slot)
+                assert admits is None or admits[slot]
+                assert named.count(slot) <= room[slot]
+            else:  # nothing that the box may have is left by the others
+                assert all(
+                    named.count(s) == room[s]
+                    for s in range(len(room))
+                    if index.is_open(s) and (admits is None or admits[s])
+                )
 
     def test_store_fills_to_the_last_place(self, name):
         """Box after box, a rule fills the store whole and then gives NONE."""
         layout = layout_of()
-        index = SlotIndex(layout, range(layout.slots), [7, 2, 1])
-        view, stream = SlotView(index), Stream(1, "policy.allocation")
+        index = SlotIndex(
+            layout, range(layout.slots), [7, 2, 1], travel=Travel(layout, RobotParams())
+        )  # fmt: skip
+        index.plan = [box % layout.slots for box in range(layout.boxes)]
+        index.shorter_stays = lambda stay_ms: stay_ms % 7
+        rule, stream = POLICIES[name], Stream(1, "policy.allocation")
         for box in range(layout.boxes):
-            slot = POLICIES[name](BoxView(box, box % 3, box // 60, 739_000, 15), view, stream)
+            seen = BoxView(box, box % 3, box // 60, 739_000, 15)
+            slot = allocate(rule, seen, index, stream)
             index.take(slot, box // 60)
+            index.stays.arrived(box % 3, box, 739_000)
         assert index.open_places == 0
-        assert POLICIES[name](BoxView(0, 0, 0, 739_000, 15), view, stream) == NONE
+        assert allocate(rule, BoxView(0, 0, 0, 739_000, 15), index, stream) == NONE
 
-    def test_rule_keeps_a_store_running(self, name):
+    def test_rule_says_what_to_know(self, name):
+        """A rule states its source, what it does when its first choice is taken, and what must be known."""
+        rule = POLICIES[name]
+        assert len(rule.source) >= 10
+        assert len(rule.fallback) >= 10
+        assert rule.needs <= NEEDS
+        assert (name in LIVE_POLICIES) == ("departures" not in rule.needs)
+
+
+@pytest.mark.parametrize("name", LIVE_POLICIES)
+class TestEveryLivePolicy:
+    @pytest.mark.parametrize("access", ["direct", "stack_lifo"])
+    def test_rule_keeps_a_store_running(self, name, access):
         """The whole warehouse works under the rule: trucks come, orders go, every invariant holds."""
-        world = World(policy={"allocation": name}, skus=3, rows=2, columns=3, levels=2)
+        kind = "acr" if access == "direct" else "top_gripper"
+        world = World(
+            robots={"kind": kind, "access": access}, policy={"allocation": name}, skus=3, rows=2, columns=3, levels=2
+        )  # fmt: skip
         for sku in range(3):
             world.truck(5, sku=sku)
         world.at(600_000, lambda: world.order(40, sku=1))
@@ -123,7 +196,7 @@ class TestEveryRetrieval:
         ledger = Ledger(layout, SlotIndex(layout, range(3)), [3, 2, 1], 3)
         for box, (kind, day) in enumerate(boxes):
             ledger.new_box(kind, 0, 100 + day, 1, layout.staging)
-            ledger.reserve_column(box % 3, 0, 0)
+            ledger.reserve(box, box % 3, 0)
             ledger.stored(box, box % 3, 0, box // 3)
             ledger.add_ready(box)
         mine = [box for box, (kind, _) in enumerate(boxes) if kind == sku]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.integrate import quad
 
 from sim import exact
 from sim.layout import Layout, LayoutParams
@@ -172,6 +173,156 @@ class TestContinuousRack:
         pairs = list(itertools.permutations(cells, 2))
         between = sum(max(abs(p[0] - q[0]), abs(p[1] - q[1])) for p, q in pairs) / len(pairs)
         assert exact.cell_centres(n, b) == pytest.approx((2 * out, 2 * out + between), abs=5e-6)
+
+
+CURVES = [exact.abc_exponent(0.2, demand) for demand in (0.5, 0.6, 0.8)]
+
+
+def midpoints(places):
+    """Ways to so many places of a square-in-time rack, by the middle of each one's share."""
+    return np.sqrt((np.arange(places) + 0.5) / places)
+
+
+class TestStorage:
+    def test_exponents(self):
+        """The fastest fifth of the items has half of the demand, 60 or 80 %."""
+        for demand, s in ((0.5, 0.4307), (0.6, 0.3174), (0.8, 0.1386)):
+            found = exact.abc_exponent(0.2, demand)
+            assert found == pytest.approx(s, abs=5e-5)
+            assert 0.2**found == pytest.approx(demand, rel=1e-12)
+        assert exact.abc_exponent(0.3, 0.3) == 1.0
+
+    @pytest.mark.parametrize("s", [*CURVES, 1.0])
+    def test_stock_goes_with_root_of_demand(self, s):
+        """A million items on the curve, each with stock as the root of its demand, give the same shares."""
+        items = np.arange(1_000_001) / 1e6
+        demand = np.diff(items**s)
+        stock = np.cumsum(np.sqrt(demand)) / np.sqrt(demand).sum()
+        for upto in (1_000, 10_000, 200_000, 700_000):
+            by_stock = exact.abc_demand(s, float(stock[upto - 1]))
+            # The fastest item of so steep a curve has more than a millionth of the stock: a few per mille.
+            assert by_stock == pytest.approx(items[upto] ** s, rel=4e-3)
+
+    def test_full_turnover_by_hand(self):
+        """s = 1/3: a share j of the stock has sqrt(j) of the demand, so the mean of sqrt(j) is 1/2."""
+        # p = 2/3 / 4/3 = 1/2. With y = sqrt(j) demand grows as y itself: a uniform y on 0 to 1.
+        assert exact.abc_demand(1 / 3, 0.25) == pytest.approx(0.5)
+        assert exact.full_turnover(1 / 3) == pytest.approx(0.5)
+        # s = 1: all items alike, nothing to gain: 4 / 6.
+        assert exact.full_turnover(1.0) == pytest.approx(exact.RANDOM_STORAGE)
+
+    @pytest.mark.parametrize("s", [*CURVES, 0.7])
+    def test_full_turnover_by_integration(self, s):
+        """Item by item: the way to it is the root of the stock before it, weighted by its demand."""
+
+        def stock(i):
+            return quad(lambda x: math.sqrt(s * x ** (s - 1)), 0, i)[0]
+
+        whole = stock(1)
+        # With i = u^(1/s) the demand of du is du, and no pole is left at 0.
+        found, _ = quad(lambda u: math.sqrt(stock(u ** (1 / s)) / whole), 0, 1, epsabs=1e-9)
+        assert exact.full_turnover(s) == pytest.approx(found, abs=1e-7)
+
+    def test_zones_by_hand(self):
+        """s = 1/3 with zones that end at ways 1/2, and at 1/4 and 1/2."""
+        # Two: demand 1/2 each. Means 2/3 x 1/2 = 1/3 and 2/3 (1 - 1/8) / (1 - 1/4) = 7/9: together 5/9.
+        assert exact.class_based(1 / 3, [1 / 4]) == pytest.approx(5 / 9)
+        # Three: demand 1/4, 1/4, 1/2. Means 1/6, 2/3 (1/8 - 1/64) / (1/4 - 1/16) = 7/18 and 7/9:
+        # 1/24 + 7/72 + 7/18 = 38/72.
+        assert exact.class_based(1 / 3, [1 / 16, 1 / 4]) == pytest.approx(19 / 36)
+        assert exact.class_based(1 / 3, []) == pytest.approx(2 / 3)
+        assert exact.zones_mean([1, 1, 2], [1, 3, 12]) == pytest.approx(19 / 36)
+
+    @pytest.mark.parametrize("s", CURVES)
+    @pytest.mark.parametrize("borders", [[], [0.2], [0.05, 0.4], [0.01, 0.1, 0.7]])
+    def test_zones_by_integration(self, s, borders):
+        """In a zone from way a to b the way has density 2y / (b^2 - a^2)."""
+        ways = [0.0, *(math.sqrt(end) for end in borders), 1.0]
+        found = sum(
+            (exact.abc_demand(s, b * b) - exact.abc_demand(s, a * a))
+            * quad(lambda y: y * 2 * y, a, b)[0]
+            / (b * b - a * a)
+            for a, b in itertools.pairwise(ways)
+        )
+        assert exact.class_based(s, borders) == pytest.approx(found, rel=1e-9)
+
+    @given(
+        zones=st.lists(st.tuples(st.floats(0, 10), st.integers(1, 400)), min_size=1, max_size=6).filter(
+            lambda zones: sum(demand for demand, _ in zones) > 0.01
+        ),
+        tenths=st.integers(1, 10),
+    )
+    def test_zones_place_by_place(self, zones, tenths):
+        """The mean over a thousand places a unit of stock, the nearest tenths of each zone taken."""
+        demand, stock = zip(*zones, strict=True)
+        ways = midpoints(1000 * sum(stock))
+        total, start = 0.0, 0
+        for moves, places in zones:
+            total += moves * ways[start : start + 100 * tenths * places].mean()
+            start += 1000 * places
+        expected = total / sum(demand)
+        assert exact.zones_mean(demand, stock, tenths / 10) == pytest.approx(expected, rel=1e-4)
+
+    @given(st.lists(st.floats(0.01, 0.99), unique=True, max_size=5))
+    def test_alike_items_gain_nothing(self, borders):
+        """Where all items turn over alike, any zones give 2/3."""
+        assert exact.class_based(1.0, sorted(borders)) == pytest.approx(2 / 3)
+
+    @pytest.mark.parametrize("s", CURVES)
+    def test_best_zones_by_search(self, s):
+        """No borders on a grid are better than the best, and the best of the grid is hardly worse."""
+        least, (border,) = exact.best_zones(s, 2)
+        ways = np.arange(1, 200) / 200
+        means = [exact.class_based(s, [way**2]) for way in ways]
+        assert least <= min(means) <= least + 1e-4
+        assert abs(ways[int(np.argmin(means))] - math.sqrt(border)) <= 1 / 200
+        least, borders = exact.best_zones(s, 3)
+        means = {
+            (a, b): exact.class_based(s, [a**2, b**2])
+            for a, b in itertools.combinations((np.arange(1, 60) / 60).tolist(), 2)
+        }
+        best = min(means, key=means.__getitem__)
+        assert least <= means[best] <= least + 4e-4
+        assert best == pytest.approx([math.sqrt(end) for end in borders], abs=1 / 60)
+
+    @pytest.mark.parametrize("s", CURVES)
+    def test_more_zones_are_better(self, s):
+        """Random, 2, 3, 4 and 5 zones, full turnover: each better than the one before."""
+        means = [exact.best_zones(s, zones)[0] for zones in (1, 2, 3, 4, 5)] + [exact.full_turnover(s)]
+        assert all(before > after for before, after in itertools.pairwise(means))
+        assert means[0] == 2 / 3
+
+    @pytest.mark.parametrize("s", CURVES)
+    def test_zones_approach_full_turnover(self, s):
+        """A zone for each of many items is the full turnover, from above."""
+        full = exact.full_turnover(s)
+        gaps = [
+            exact.class_based(s, (np.arange(1, items) / items).tolist()) - full for items in (10, 100, 10_000)
+        ]
+        assert gaps[0] > gaps[1] > gaps[2] > 0
+        assert gaps[2] < 4e-4
+
+    def test_cells_of_a_rack(self):
+        """4 x 4 cell centres of the model's rack: 1, 3, 5 and 7 of them 125, 375, 625 and 875 s away."""
+        travel = exact.cell_rack(4, 1.0)
+        ways_ms = np.sort(travel.one_way_ms(travel.layout.inbound))
+        assert ways_ms.tolist() == [125_000] + 3 * [375_000] + 5 * [625_000] + 7 * [875_000]
+
+    @pytest.mark.parametrize(
+        ("ask", "text"),
+        [
+            (lambda: exact.abc_exponent(0.5, 0.2), "expected 0 < items <= demand < 1, found 0.5 and 0.2"),
+            (lambda: exact.abc_demand(1.5, 0.2), "expected above 0 and up to 1, found 1.5"),
+            (lambda: exact.full_turnover(0.0), "expected above 0 and up to 1, found 0"),
+            (lambda: exact.zones_mean([1], [1], 0.0), "share of places taken: .* found 0"),
+            (lambda: exact.best_zones(1.0, 2), "expected 1 to 5 zones and 0 < s < 1, found 2 and 1"),
+            (lambda: exact.best_zones(0.5, 6), "expected 1 to 5 zones and 0 < s < 1, found 6 and 0.5"),
+        ],
+    )
+    def test_bad_curves(self, ask, text):
+        """A curve that is none is refused in words."""
+        with pytest.raises(ValueError, match=text):
+            ask()
 
 
 class TestQueues:

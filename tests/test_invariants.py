@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sim.allocation import POLICIES
+from sim.allocation import LIVE_POLICIES
 from sim.calendar import DAY_MS
-from sim.facts import NONE
+from sim.facts import ISSUE, NONE
 from sim.history import state_at
 from sim.ledger import QUALIFIED
 from sim.retrieval import RETRIEVAL
 from sim.robots import DISPATCH, DWELL
-from sim.scenario import from_dict
+from sim.scenario import box_weight_g, examine, from_dict
 from sim.simulation import Simulation
 
 MINUTE_MS = 60_000
@@ -30,6 +30,8 @@ def check_store(run):
     _records_are_true(run)
     _nothing_is_overfull(run)
     _stock_is_counted(run)
+    _boxes_stand_where_they_may(run)
+    _stays_are_counted(run)
     _nobody_waits_in_vain(run)
 
 
@@ -62,6 +64,46 @@ def _stock_is_counted(run):
     assert all(boxes <= 1 for boxes in open_boxes.values()), open_boxes
 
 
+def may_stand(run, sku, slot):
+    """Whether a slot takes the boxes of a SKU, by the restrictions of the scenario alone."""
+    scenario, layout = run.scenario, run.layout
+    device, weight = scenario.skus[sku].device, box_weight_g(scenario, scenario.skus[sku].meter_kg)
+    at = {"rows": layout.row[slot], "columns": layout.column[slot], "levels": layout.level[slot]}
+    for entry in scenario.layout.restricted:
+        if all(getattr(entry, axis) is None or number in getattr(entry, axis) for axis, number in at.items()):
+            if entry.devices is not None and device not in entry.devices:
+                return False
+            if entry.most_box_kg is not None and weight > 1000 * entry.most_box_kg:
+                return False
+    return True
+
+
+def _boxes_stand_where_they_may(run):
+    """No box stands, or is bound for, a slot that does not take it."""
+    if not run.scenario.layout.restricted:
+        return
+    stock, ledger = run.stock, run.ledger
+    for box, (place, column) in enumerate(zip(stock.place, stock.column, strict=True)):
+        assert column == NONE or may_stand(run, ledger.sku[box], place), f"box {box} stands in slot {place}"
+    for box, task in run.warehouse._task_of.items():
+        if 0 <= task.target < run.layout.slots:
+            assert may_stand(run, ledger.sku[box], task.target), f"box {box} is bound for slot {task.target}"
+
+
+def _stays_are_counted(run):
+    """The boxes whose stay goes on are those that stand in slots, are on their way there, or have been dug out."""
+    stays, house = run.ledger.index.stays, run.warehouse
+    here = Counter(run.ledger.sku[box] for box, column in enumerate(run.ledger.column) if column != NONE)
+    here.update(run.ledger.sku[box] for box in house._dug)
+    here.update(
+        run.ledger.sku[box]
+        for box, task in house._task_of.items()
+        if task.kind != ISSUE and task.target != NONE
+    )
+    assert stays.here == [here[sku] for sku in range(len(run.scenario.skus))]
+    assert stays.boxes == here.total()
+
+
 def _nobody_waits_in_vain(run):
     """No line waits for stock that is there, no box for room, no task for a robot that rests."""
     house, ledger = run.warehouse, run.ledger
@@ -69,16 +111,17 @@ def _nobody_waits_in_vain(run):
         assert waiting
         assert ledger.ready.counts[sku] == 0, f"SKU {sku} is there, but a line of it waits"
     # A blocked slot has room that nobody may use.
-    room = any(ledger.index.is_open(slot) for slot in range(run.layout.slots))
-    assert not (house._unplaced and room), (
-        f"boxes {list(house._unplaced)} wait for a slot though there is room"
-    )
+    open_slots = [slot for slot in range(run.layout.slots) if ledger.index.is_open(slot)]
+    room = [any(may_stand(run, sku, slot) for slot in open_slots) for sku in range(len(run.scenario.skus))]
+    waiting = [box for box in house._unplaced if room[ledger.sku[box]]]
+    assert not waiting, f"boxes {waiting} wait for a slot though there is room"
     if all(robot.wake is None for robot in run.fleet.robots):
         return
     for kind, queue in enumerate(run.fleet.waiting):
         for task in queue:
             # Retrievals from free stacks may wait for room to dig; put-aways decided at pickup for a slot.
-            blocked = run.stock.stacked if kind == 0 else task.target == NONE and not room
+            wanting = kind != 0 and task.box != NONE and task.target == NONE
+            blocked = run.stock.stacked if kind == 0 else wanting and not room[ledger.sku[task.box]]
             late = run.now_ms - task.created > TWO_HOURS_MS
             assert task.cancelled or blocked or not late, f"task {task.number} waits and a robot rests"
 
@@ -167,7 +210,7 @@ def stores(draw):
             "levels": draw(st.integers(1, 3)), "profile": "uniform",
             "boxes_per_slot": draw(st.integers(1, 10)), "single_sided": draw(st.booleans()),
         },
-        "skus": [{"name": name, "share": draw(one_of(0.1, 0.5, 1.0))} for name in names],
+        "skus": [draw(sku_named(name)) for name in names],
         "initial": {"fill": draw(one_of(0.0, 0.3, 0.65, 0.95, 1.0)), "prefill_dwells": draw(one_of(0, 1, 3))},
         "supply": {
             "rule": draw(one_of("R,S", "s,Q")), "lead_time_days": draw(st.integers(0, 2)),
@@ -194,15 +237,57 @@ def stores(draw):
         },
         "tour": {"command": draw(one_of("single", "dual")), "max_wait_s": draw(one_of(0, 60))},
         "policy": {
-            "allocation": draw(one_of(*POLICIES)), "retrieval": draw(one_of(*RETRIEVAL)),
+            "allocation": draw(one_of(*LIVE_POLICIES)), "retrieval": draw(one_of(*RETRIEVAL)),
             "dispatch": draw(one_of(*DISPATCH)), "dwell": draw(one_of(*DWELL)),
             "decide_at": draw(one_of("receipt", "pickup")), "allocation_ms": draw(one_of(0, 20_000)),
-            "tolerance_days": draw(one_of(0, 3)),
+            "tolerance_days": draw(one_of(0, 3)), "overflow": draw(one_of("outward", "inward", "nearest")),
+            "turnover": draw(one_of("given", "computed", "online")),
+            **draw(one_of({}, {"zones": 2}, {"zones": 5}, {"zones": 4, "zone_borders": [0.2, 0.5, 0.95]})),
         },
     }  # fmt: skip
     if draw(st.booleans()):
         data["layout"]["ports"] = draw(SMALL_PORT)
+    data["layout"]["restricted"] = restricted = draw(restrictions(data))
+    # As many of them as leave a slot for every SKU.
+    while restricted and examine(data)[0] is None:
+        restricted.pop()
     return data
+
+
+def sku_named(name):
+    """A SKU of one of two device classes, light or heavy."""
+    return st.fixed_dictionaries(
+        {
+            "name": st.just(name), "share": one_of(0.1, 0.5, 1.0), "device": one_of("meter", "terminal"),
+            "meter_kg": one_of(0.3, 1.4),
+        },
+        optional={"stay_days": one_of(3, 60)},
+    )  # fmt: skip
+
+
+@st.composite
+def restrictions(draw, data):
+    """Up to two cuts through the racks, each with what its two sides take."""
+    skus, restricted = data["skus"], []
+    devices = sorted({sku["device"] for sku in skus})
+    full = data["boxes"]["meters_per_box"]
+    for _ in range(draw(one_of(0, 1, 1, 2))):
+        axis = draw(
+            one_of(*[axis for axis in ("rows", "columns", "levels") if data["layout"][axis] > 1] or ["rows"])
+        )
+        last = data["layout"][axis]
+        cut = draw(st.integers(1, max(1, last - 1)))
+        sides = [list(range(1, cut + 1)), list(range(cut + 1, last + 1))]
+        if draw(st.booleans()):
+            restricted += [
+                {axis: side, "devices": [device]}
+                for side, device in zip(sides, devices, strict=False)
+                if side
+            ]
+        else:
+            # A box of 0.3 kg a meter may stand there, one of 1.4 kg may not.
+            restricted.append({axis: sides[-1], "most_box_kg": 2 + 0.9 * full})
+    return restricted
 
 
 @pytest.mark.timeout(600)  # long enough to find the smallest example
@@ -268,15 +353,22 @@ class Keeper(RuleBasedStateMachine):
         places=st.integers(1, 2),
         staging=one_of(0, 2),
         rack=one_of(0, 1),
-        allocation=one_of(*POLICIES),
+        allocation=one_of(*LIVE_POLICIES),
         retrieval=one_of(*RETRIEVAL),
         decide_at=one_of("receipt", "pickup"),
         allocation_ms=one_of(0, 15_000, 90_000),
         dwell=one_of(*DWELL),
+        turnover=one_of("given", "computed", "online"),
+        restricted=one_of(
+            [],
+            [{"rows": [1], "devices": ["meter"]}],
+            [{"rows": [1], "devices": ["meter"]}, {"rows": [2], "devices": ["terminal"]}],
+            [{"columns": [1], "most_box_kg": 5}],
+        ),
     )
     def open(
         self, machine, robots, carry, passing, slots, boxes, places, staging, rack, allocation, retrieval,
-        decide_at, allocation_ms, dwell,
+        decide_at, allocation_ms, dwell, turnover, restricted,
     ):  # fmt: skip
         """A store of one to four slots, always open, with two people."""
         self.run = Simulation(from_dict({
@@ -285,8 +377,13 @@ class Keeper(RuleBasedStateMachine):
             "layout": {
                 "rows": 2, "columns": slots, "levels": 1, "profile": "uniform", "boxes_per_slot": boxes,
                 "ports": [{"name": "port", "serves": "both", "in_places": places, "out_places": places}],
+                # A box of B weighs 7.6 kg; with one column there would be no slot for it.
+                "restricted": restricted if slots > 1 or "columns" not in str(restricted) else [],
             },
-            "skus": [{"name": "A"}, {"name": "B"}],
+            "skus": [
+                {"name": "A", "device": "meter", "meter_kg": 0.5},
+                {"name": "B", "device": "terminal", "meter_kg": 1.4},
+            ],
             "initial": {"fill": 0.0},
             "supply": {"target_fill": 0.001},
             "demand": {"orders_per_day": 0, "max_age_days": 20},
@@ -294,7 +391,7 @@ class Keeper(RuleBasedStateMachine):
             "robots": {**machine, "count": robots, "carry": carry, "passing": passing},
             "policy": {
                 "allocation": allocation, "retrieval": retrieval, "decide_at": decide_at, "dwell": dwell,
-                "allocation_ms": allocation_ms,
+                "allocation_ms": allocation_ms, "turnover": turnover,
             },
         }))  # fmt: skip
         self.trucks = 0

@@ -88,6 +88,69 @@ class TestTotals:
         }  # fmt: skip
 
 
+THREE_PHASE = {"devices": ["three-phase"]}
+
+
+class TestRestricted:
+    def test_nothing_restricted_admits_all(self):
+        """Without restrictions every slot takes every box, and there is no table of slots."""
+        assert layout().admits("single-phase", 10_000) is None
+
+    def test_devices_name_who_may_stand_there(self):
+        """Slots with a list of devices take those only; slots that no entry names take all."""
+        store = layout(**TINY, restricted=[{"rows": [2], "columns": [3], **THREE_PHASE}])
+        assert self.taken(store, "single-phase") == set(store.names[:12]) - {"2-03-1", "2-03-2"}
+        assert store.admits("three-phase", 1) is None
+
+    def test_weight_is_of_the_full_box(self):
+        """A box as heavy as the limit still stands; one gram more does not."""
+        store = layout(**TINY, restricted=[{"levels": [2], "most_box_kg": 12.345}])
+        assert store.admits("meter", 12_345) is None
+        assert self.taken(store, "meter", 12_346) == {
+            name for name in store.names[:12] if name.endswith("-1")
+        }
+
+    def test_entries_add_up(self):
+        """A slot that several entries name takes a box only when all of them do."""
+        restricted = [
+            {"columns": [1, 2], "devices": ["single-phase", "three-phase"]},
+            {"rows": [1], **THREE_PHASE},
+            {"levels": [1], "most_box_kg": 20},
+        ]
+        store = layout(**TINY, restricted=restricted)
+        assert self.taken(store, "single-phase", 10_000) == {f"2-0{c}-{v}" for c in (1, 2, 3) for v in (1, 2)}
+        assert self.taken(store, "three-phase", 25_000) == {f"{r}-0{c}-2" for r in (1, 2) for c in (1, 2, 3)}
+        assert self.taken(store, "terminal", 10_000) == {"2-03-1", "2-03-2"}
+
+    def test_no_devices_takes_nothing(self):
+        """An empty list of devices keeps slots for what is not modelled."""
+        store = layout(**TINY, restricted=[{"columns": [1], "devices": []}])
+        assert self.taken(store, "any") == {name for name in store.names[:12] if "-01-" not in name}
+
+    def test_omitted_places_stay_out(self):
+        """An entry may name places that have no slot; the table has the slots only."""
+        store = layout(**TINY, omit=["1-01-1"], restricted=[{"rows": [1], **THREE_PHASE}])
+        admits = store.admits("single-phase", 1)
+        assert admits == bytes([0] * 5 + [1] * 6)
+
+    def test_zoned_slots_of_the_reference_store(self):
+        """Row 4 and columns 7-13 of row 3 above the floor are the 93 slots of `zoned_165`: 65 and 28."""
+        other = [
+            {"rows": [4], **THREE_PHASE},
+            {"rows": [3], "columns": list(range(7, 14)), "levels": [2, 3, 4, 5], **THREE_PHASE},
+        ]
+        admits = layout(restricted=other).admits("single-phase", 10_000)
+        kept = layout(profile="zoned_165").capacity
+        assert [bool(taken) for taken in admits] == [boxes > 0 for boxes in kept]
+        assert sum(admits) == 165
+
+    @staticmethod
+    def taken(store, device, box_g=1):
+        """Names of the slots that take a box."""
+        admits = store.admits(device, box_g)
+        return {name for name, taken in zip(store.names, admits, strict=False) if taken}
+
+
 class TestTiers:
     @pytest.mark.parametrize(
         ("boxes", "stacks"),
@@ -235,6 +298,7 @@ class TestRefusals:
             tier_pitch_m=0.1,
             omit=["2-1-1", "9-01-1", "pillar", "1-01-1", "1-01-1"],
             capacity=[{"levels": [7], "boxes": 1}],
+            restricted=[{"rows": [4, 5], "columns": [0], "devices": []}, {"levels": [7], "most_box_kg": 1}],
             gaps=[{"after_column": 13}],
             ports=[
                 {"name": "truck", "aisle": 3, "serves": "in", "in_places": 0},
@@ -253,6 +317,9 @@ class TestRefusals:
             ("layout.tier_pitch_m", "expected at least the box height of 0.2 m, found 0.1 m"),
             ("layout.room_height_m", "expected at least 7.2 m for 6 levels of 1.2 m, found 6.5 m"),
             ("layout.capacity[0].levels", "expected numbers from 1 to 6, found 7"),
+            ("layout.restricted[0].rows", "expected numbers from 1 to 4, found 5"),
+            ("layout.restricted[0].columns", "expected numbers from 1 to 13, found 0"),
+            ("layout.restricted[1].levels", "expected numbers from 1 to 6, found 7"),
             ("layout.gaps[0].after_column", "expected a column before the last of 13, found 13"),
             ("layout.ports[0].name", "expected a name of its own, found 'truck'"),
             ("layout.ports[0].in_places", "expected at least 1 where a port serves 'in', found 0"),
@@ -290,6 +357,11 @@ class TestRefusals:
                 TINY | {"ports": []},
                 "layout.ports",
                 "expected a port through which boxes come in, found no port",
+            ),
+            (
+                TINY | {"restricted": [{"rows": [1]}]},
+                "layout.restricted[0]",
+                "expected devices or most_box_kg, found neither",
             ),
             (TINY | {"ports": [{"name": "1-01-1"}]}, "layout.ports[0].name", "expected a name of its own"),
             (

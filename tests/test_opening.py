@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from sim.allocation import POLICIES
+from sim.allocation import LIVE_POLICIES
 from sim.calendar import DAY_MS
 from sim.ledger import OVERDUE, QUALIFIED
 from sim.opening import _in_proportion
@@ -175,7 +175,7 @@ def test_old_lots_leave():
     assert set(run.ledger.state) <= {QUALIFIED, OVERDUE}
 
 
-@pytest.mark.parametrize("allocation", list(POLICIES))
+@pytest.mark.parametrize("allocation", list(LIVE_POLICIES))
 @pytest.mark.parametrize("access", ["direct", "stack_lifo"])
 def test_boxes_stand_legally(allocation, access):
     """Under every allocation rule boxes stand in tiers that there are, and in stacks without a gap."""
@@ -198,7 +198,7 @@ def test_every_retrieval_rule_opens(retrieval):
 def test_same_boxes_for_every_allocation():
     """Allocation decides where boxes stand, not which boxes the past has left."""
     left = set()
-    for allocation in POLICIES:
+    for allocation in LIVE_POLICIES:
         run = opened(policy={"allocation": allocation, "tolerance_days": 0}, demand={"kind": "hold_fill"})
         boxes = ((run.ledger.sku[box], run.ledger.verified_day[box]) for box in in_slots(run))
         left.add(tuple(sorted(boxes)))
@@ -257,3 +257,69 @@ def test_same_seed_same_store():
     one, same, other = (opened(seed).trace.digest() for seed in (5, 5, 6))
     assert one == same
     assert one != other
+
+
+RESTRICTED = {
+    "layout": {"restricted": [{"rows": [1], "devices": ["near"]}, {"rows": [2], "devices": ["far"]}]},
+    "skus": [{"name": "A", "share": 0.7, "device": "near"}, {"name": "B", "share": 0.3, "device": "far"}],
+}
+
+
+@pytest.mark.parametrize("kind", ["poisson", "hold_fill"])
+@pytest.mark.parametrize("fill", [0.3, 0.95])
+@pytest.mark.parametrize("allocation", ["closest-open", "class-based", "learned-stay", "age-zoned"])
+@pytest.mark.parametrize("restricted", [False, True])
+def test_stays_are_known(kind, fill, allocation, restricted):
+    """At time 0, and later, the store knows how many boxes of each SKU are in the racks, and has seen stays."""
+    more = RESTRICTED if restricted else {}
+    layout = {"rows": 2, "columns": 3, "levels": 2, "profile": "uniform", "boxes_per_slot": 10}
+    run = opened(
+        **{**more, "layout": {**layout, **more.get("layout", {})}}, initial={"fill": fill}, demand={"kind": kind},
+        policy={"allocation": allocation},
+    )  # fmt: skip
+    stays = run.ledger.index.stays
+    for day in range(3):
+        bound = [
+            task.box for task in run.warehouse._task_of.values() if task.target >= 0 and task.column >= 0
+        ]
+        count = Counter(run.ledger.sku[box] for box in {*in_slots(run), *bound})
+        assert stays.here == [count[0], count[1]]
+        assert stays.boxes == sum(stays.here)
+        run.advance((day + 1) * DAY_MS)
+        run.check()
+    assert min(stays.left_boxes) > 0
+    # A mean stay is of days, and none is negative.
+    assert all(stay > DAY_MS / 24 for stay in stays.stays_ms(run.now_ms))
+
+
+@pytest.mark.parametrize("allocation", ["closest-open", "class-based", "dedicated", "fewest-blockings"])
+def test_restricted_slots_are_kept(allocation):
+    """The past has put no box into a slot that does not take its device class."""
+    layout = {"rows": 2, "columns": 3, "levels": 2, "profile": "uniform", "boxes_per_slot": 10}
+    run = opened(
+        layout={**layout, **RESTRICTED["layout"]}, skus=RESTRICTED["skus"], initial={"fill": 0.9},
+        demand={"kind": "hold_fill"}, policy={"allocation": allocation},
+    )  # fmt: skip
+    assert {(run.ledger.sku[box], run.layout.row[run.ledger.place[box]]) for box in in_slots(run)} == {
+        (0, 1),
+        (1, 2),
+    }
+    # 108 boxes, 76 of them A: 60 are in their row, the others wait in staging.
+    assert Counter(run.ledger.sku[box] for box in in_slots(run)) == {0: 60, 1: 32}
+
+
+@pytest.mark.parametrize("slot_first", [True, False])
+def test_list_in_any_order(tmp_path, slot_first):
+    """A box of a stock list keeps the slot that the list says, wherever in the list boxes in staging stand."""
+    rows = ["1,1-01-1,,A,L1,2026-02-01,15,", "2,staging,,A,L1,2026-02-01,15,"]
+    path = tmp_path / "stock.csv"
+    heading = "box,slot,position,sku,lot,verified_on,meters,state"
+    path.write_text("\n".join([heading, *(rows if slot_first else rows[::-1])]) + "\n", encoding="utf-8")
+    run = opened(
+        layout={"rows": 1, "columns": 2, "levels": 1, "profile": "uniform", "boxes_per_slot": 1, "single_sided": True},
+        skus=[{"name": "A"}], initial={"stock": str(path)}, demand={"orders_per_day": 0},
+        supply={"target_fill": 0.001, "min_boxes": 100},
+    )  # fmt: skip
+    run.advance(DAY_MS)
+    run.check()
+    assert run.ledger.place == ([0, 1] if slot_first else [1, 0])

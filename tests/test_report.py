@@ -10,11 +10,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
 
 from sim import charts
+from sim.allocation import OWN_RULES, POLICIES, Rule
 from sim.calendar import WorkCalendar
-from sim.charts import COLOURS, duration
-from sim.kpis import KPIS
+from sim.charts import COLOURS, PictureError, duration, ladder, write_picture
+from sim.kpis import KPIS, RunFacts
 from sim.layout import Layout, LayoutParams
 from sim.report import render, write_report
 from sim.scenario import Scenario
@@ -224,3 +227,158 @@ def test_samples_keep_mean_and_peak():
 def test_durations_in_words(seconds, words):
     """A duration has the unit that reads best."""
     assert duration(seconds) == words
+
+
+# -- The ladder and pictures of their own ---------------------------------------------------------------
+
+
+def rung(policy, per_move_s, regret=None, **more):
+    """A row of a ladder of 100 moves."""
+    row = {"policy": policy, "per_move_s": per_move_s, "total_s": 100 * per_move_s, "regret": regret}
+    return {**row, "rest_regret": regret and regret + 0.01, "against_random": None, **more}
+
+
+def three_rules(**changes):
+    """Two rules that a store can follow and one that knows the departures; the bound is 2 s a move."""
+    rows = [rung("offline-oracle", 2.004, 0.002), rung("turnover", 2.5, 0.25), rung("random", 4.0, 1.0)]
+    return {"moves": 100, "bound_total_s": 200.0, "rest_bound_total_s": 150.0, "policies": rows, **changes}
+
+
+def words_of(chart):
+    """The texts of a drawing, from the top of the file down."""
+    tree = ElementTree.fromstring(chart.svg)
+    return [element.text.strip() for element in tree.iter() if element.tag.endswith("text")]
+
+
+def bars_of(chart):
+    """The horizontal extents of the bars of a drawing by their fill, in pixels."""
+    shapes = re.findall(
+        r'<path d="M ([\d.]+) [\d.]+ \nL ([\d.]+) [^"]*z\n" style="fill: var\(--(\w[\w-]*)\)', chart.svg
+    )
+    return [(round(float(a) * 4 / 3, 1), round(float(b) * 4 / 3, 1), fill) for a, b, fill in shapes]
+
+
+def test_ladder_says_the_finding():
+    """The title names the best rule that a store can follow; each bar has its share above the bound, and its seconds."""
+    chart = ladder(three_rules())
+    words = words_of(chart)
+    finding = "Best rule that a store can follow: turnover, 25\xa0% above the least possible"
+    assert finding in words
+    assert chart.alt == f"Bars, one a rule. {finding}."
+    rows = [words[words.index(name) :][:4] for name in ("offline-oracle", "turnover", "random")]
+    assert rows == [
+        ["offline-oracle", "+0.2\xa0%", "2.00", "+1.2\xa0%"],
+        ["turnover", "+25\xa0%", "2.50", "+26\xa0%"],
+        ["random", "+100\xa0%", "4.00", "+101\xa0%"],
+    ]
+    assert "least possible: 2.00" in words
+    assert "knows when each unit will leave, as no store does" in words
+
+
+def test_ladder_bars_start_at_zero():
+    """Bars begin at 0 and are as long as their seconds; what is above the bound is a part of its own."""
+    # 514 px are 4 s: the bound of 2 s lies at 180 + 257 = 437, and 2.5 s at 180 + 321.25 = 501.25.
+    bars = [bar for bar in bars_of(ladder(three_rules())) if bar[1] - bar[0] > 18]  # the key has 18 px
+    assert bars == [
+        (180.0, 437.5, "paper"),  # 2.004 s
+        (180.0, 437.0, "accent-soft"), (437.0, 501.2, "accent"),
+        (180.0, 437.0, "accent-soft"), (437.0, 694.0, "accent"),
+    ]  # fmt: skip
+
+
+def test_ladder_without_bound():
+    """Without a bound the bars are whole, no shares are named, and the title gives seconds."""
+    rows = [rung("turnover", 2.5), rung("closest-open", 2.5), rung("random", 4.0)]
+    chart = ladder(three_rules(bound_total_s=None, rest_bound_total_s=None, policies=rows))
+    words = words_of(chart)
+    assert "Best rules: turnover and 1 more, 2.50 s a move" in words
+    assert not [
+        text for text in words if "%" in text or "possible" in text or "2/3" in text or "knows" in text
+    ]
+    assert {fill for _, _, fill in bars_of(chart)} == {"accent"}
+
+
+def test_ladder_of_nothing():
+    """A ladder without a move, and one without a rule, are drawn too."""
+    rows = [{**rung("random", 0.0), "per_move_s": None}]
+    assert "Nothing was moved" in words_of(ladder(three_rules(moves=0, bound_total_s=0.0, policies=rows)))
+    assert "Nothing was moved" in words_of(ladder(three_rules(policies=[])))
+
+
+def test_ladder_has_all_rules(monkeypatch):
+    """Every rule has its name and its line of the table; the hollow bars are those that know the departures."""
+    monkeypatch.setitem(OWN_RULES, "mine.py:seer", Rule(lambda *_: 0, needs=frozenset({"departures"})))
+    names = [*POLICIES, "coi", "mine.py:seer", "gone.py:rule"]
+    chart = ladder(three_rules(policies=[rung(name, 2.5, 0.25, digs=k) for k, name in enumerate(names)]))
+    assert [row[0] for row in chart.table.rows] == names
+    assert {len(row) for row in chart.table.rows} == {len(chart.table.head)} == {7}
+    assert [fill for a, _, fill in bars_of(chart) if a == 180.0].count("paper") == 3
+    assert set(names) <= set(words_of(chart))
+
+
+def test_ladder_hostile_names():
+    """Markup, mathematics and line ends in the name of an own rule are shown as text, cut to what fits."""
+    name = "<script>$x^2$\n&" + 40 * "x" + ".py:mine"
+    chart = ladder(three_rules(policies=[rung(name, 2.5, 0.25)]))
+    assert "<script" not in chart.svg
+    assert "…" + 18 * "x" + ".py:mine" not in name
+    assert any(
+        text.startswith("…") and text.endswith("x.py:mine") and len(text) == 26 for text in words_of(chart)
+    )
+    short = ladder(three_rules(policies=[rung("<b>$x^2$\n&", 2.5, 0.25)]))
+    assert "<b>$x^2$\\n&" in words_of(short)
+
+
+def test_picture_by_day_and_by_night(tmp_path):
+    """An SVG of its own needs nothing else: every colour is given, for light and for dark, and the same twice."""
+    chart = ladder(three_rules())
+    write_picture(chart, tmp_path / "a.svg")
+    write_picture(ladder(three_rules()), str(tmp_path / "b.SVG"))
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert text == (tmp_path / "b.SVG").read_text(encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.svg", "b.SVG"]
+    tree = ElementTree.fromstring(text)
+    assert (tree.get("width"), tree.get("role"), tree[0].text) == ("900", "img", chart.alt)
+    day, night = re.search(r"svg\{(.*?)\}@media\(prefers-color-scheme:dark\)\{svg\{(.*?)\}\}", text).groups()
+    used = set(re.findall(r"var\(--([\w-]+)\)", text))
+    assert used == set(re.findall(r"--([\w-]+):#", day)) == set(re.findall(r"--([\w-]+):#", night))
+    assert not re.search(r"https?:|url\(|@import|href", text.replace("http://www.w3.org/2000/svg", ""))
+
+
+def test_picture_in_pixels(tmp_path):
+    """A PNG has the colours of the page by day, at twice the size."""
+    write_picture(ladder(three_rules()), tmp_path / "ladder.png")
+    with Image.open(tmp_path / "ladder.png") as picture:
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
+        assert picture.size == (1800, 2 * (116 + 3 * 24 + 68))
+    day = charts._palettes()[0]
+    for name in ("paper", "accent", "accent-soft", "mark"):
+        assert tuple(round(255 * part) for part in to_rgb(day[name])) in colours
+    # None of the codes that stand for colours is left.
+    assert not [colour for colour in colours if colour[0] == 0x0F and colour[2] == 0xA5]
+
+
+@pytest.mark.parametrize("name", ["ladder.pdf", "ladder", "svg", "ladder.svg.gz"])
+def test_other_pictures_are_refused(tmp_path, name):
+    """Any other ending is refused in words, and nothing is written."""
+    with pytest.raises(PictureError) as caught:
+        write_picture(ladder(three_rules()), tmp_path / name)
+    assert caught.value.lines == [f"{tmp_path / name}: expected a name in .svg or .png, found '{name}'"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_page_charts_as_pictures(tmp_path):
+    """A chart of the report becomes an SVG too; as pixels it is refused, for it has no figure."""
+    chart = charts.over_time(RunFacts.of(two_days()))
+    write_picture(chart, tmp_path / "run.svg")
+    ElementTree.fromstring((tmp_path / "run.svg").read_text(encoding="utf-8"))
+    with pytest.raises(PictureError, match=r"expected a name in \.svg, found 'run\.png'$"):
+        write_picture(chart, tmp_path / "run.png")
+
+
+def test_picture_half_written(tmp_path):
+    """A picture that cannot be written leaves nothing behind."""
+    (tmp_path / "taken.svg").mkdir()
+    with pytest.raises(OSError, match=r"taken\.svg"):
+        write_picture(ladder(three_rules()), tmp_path / "taken.svg")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.svg"]

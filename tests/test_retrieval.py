@@ -48,7 +48,7 @@ class Store:
             self.ledger.new_box(sku, number, day, FULL, slot)
             self.ledger.received_ms[number] = received
             if tier < 3:
-                self.ledger.reserve_column(slot, column, number)
+                self.ledger.reserve(number, slot, column)
                 self.ledger.stored(number, slot, column, tier)
             else:  # more boxes than places: they wait in staging, 0 ms from the port
                 self.ledger.moved(number, layout.staging)

@@ -16,11 +16,13 @@ import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.allocation import ALIASES, LIVE_POLICIES, OWN_RULES, POLICIES, Rule, first_free
 from sim.cli import main
 from sim.scenario import (
     Loaded,
     Scenario,
     ScenarioError,
+    box_weight_g,
     build_layout,
     examine,
     from_dict,
@@ -32,7 +34,7 @@ from sim.scenario import (
     schema_text,
 )
 from sim.toml_lines import key_lines
-from sim.words import dotted
+from sim.words import dotted, one_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = sorted(scenario_files())
@@ -231,6 +233,151 @@ def test_id_names_the_content(tmp_path):
     assert re.fullmatch("[0-9a-f]{64}", scenario_id(a))
 
 
+# --- slots that do not take every box, and the rules' own values ------------------------------------------
+
+_DEVICES = """
+boxes.tare_kg = 1.5
+[layout]
+restricted = [
+  { rows = [4], devices = ["three-phase", "terminal"] },
+  { levels = [5], most_box_kg = 20 },
+]
+[[skus]]
+name = "A"
+stay_days = 30
+[[skus]]
+name = "T"
+device = "three-phase"
+meter_kg = 1.4
+[[skus]]
+name = "C"
+device = "terminal"
+meter_kg = 0.9
+[policy]
+zones = 20
+overflow = "nearest"
+turnover = "online"
+"""
+
+
+def test_new_values_are_read(tmp_path):
+    """Restricted slots, devices, masses, stays and the values of zones stand in the scenario as written."""
+    scenario = load(write(tmp_path, "s.toml", _DEVICES)).scenario
+    assert [entry.model_dump(exclude_none=True) for entry in scenario.layout.restricted] == [
+        {"rows": [4], "devices": ["three-phase", "terminal"]},
+        {"levels": [5], "most_box_kg": 20},
+    ]
+    assert [(sku.device, sku.meter_kg, sku.stay_days) for sku in scenario.skus] == [
+        ("single-phase", 0.55, 30),
+        ("three-phase", 1.4, None),
+        ("terminal", 0.9, None),
+    ]
+    policy = scenario.policy
+    assert (policy.zones, policy.overflow, policy.turnover) == (20, "nearest", "online")
+    assert from_dict(json.loads(json.dumps(resolved(scenario)))) == scenario
+
+
+def test_box_weighs_tare_and_meters(tmp_path):
+    """A box weighs its tare and its meters, in whole grams."""
+    scenario = load(write(tmp_path, "s.toml", _DEVICES)).scenario
+    # 1,500 g and 15 x 550 g; 1,500 g and 15 x 1,400 g; an open box with four meters of 900 g; an empty one.
+    weights = [
+        box_weight_g(scenario, 0.55), box_weight_g(scenario, 1.4), box_weight_g(scenario, 0.9, 4),
+        box_weight_g(scenario, 0.9, 0),
+    ]  # fmt: skip
+    assert weights == [9_750, 22_500, 5_100, 1_500]
+
+
+def test_nothing_is_restricted_by_default(tmp_path):
+    """Without the new keys every slot takes every box, and borders are found and not given."""
+    scenario = load(write(tmp_path, "s.toml", "")).scenario
+    layout = build_layout(scenario)
+    assert all(layout.admits(sku.device, 10**9) is None for sku in scenario.skus)
+    policy = scenario.policy
+    assert (policy.zones, policy.zone_borders, policy.overflow) == (3, [], "outward")
+    assert policy.turnover == "given"
+
+
+@pytest.mark.parametrize("zones", [2, 3, 20])
+def test_borders_of_all_zones(zones, tmp_path):
+    """From 2 to 20 zones may have their borders, one less than zones, between 0 and 1."""
+    borders = [(k + 1) / zones for k in range(zones - 1)]
+    text = f"[policy]\nzones = {zones}\nzone_borders = {borders}\n"
+    assert load(write(tmp_path, "s.toml", text)).scenario.policy.zone_borders == borders
+
+
+def test_zones_and_borders_may_come_from_two_places(tmp_path):
+    """Borders of the file and zones of the command line must fit together; the line that set them is told."""
+    path = write(tmp_path, "s.toml", "[policy]\nzone_borders = [0.4, 0.8]\n")
+    assert refusal(path, "policy.zones=4") == [
+        "s.toml:2: policy.zone_borders: expected 3 borders of 4 zones, or none, found 2"
+    ]
+    sets = ["policy.zones=4", "policy.zone_borders=[0.4, 0.8, 0.9]"]
+    assert load(path, sets).scenario.policy.zone_borders == [0.4, 0.8, 0.9]
+
+
+def test_child_replaces_restrictions(tmp_path):
+    """A list of restricted slots replaces the parent's, and an empty one takes them away."""
+    write(tmp_path, "base.toml", _DEVICES)
+    child = write(tmp_path, "child.toml", 'extends = "base.toml"\nlayout.restricted = []\n')
+    assert load(child).scenario.layout.restricted == []
+
+
+def test_restriction_rests_on_the_skus_that_are_there(tmp_path):
+    """SKUs of a child are held against the restrictions of its parent."""
+    write(tmp_path, "base.toml", _DEVICES)
+    child = write(
+        tmp_path, "child.toml", 'extends = "base.toml"\n[[skus]]\nname = "X"\nmeter_kg = 2\ndevice = "gas"\n'
+    )
+    assert refusal(child) == [
+        "base.toml:5: layout.restricted[0].devices[0]: expected the device class of a SKU, found 'three-phase'",
+        "base.toml:5: layout.restricted[0].devices[1]: expected the device class of a SKU, found 'terminal'",
+    ]
+
+
+def test_devices_may_be_none(tmp_path):
+    """Slots that take no device at all stand, as long as every SKU has others."""
+    path = write(tmp_path, "s.toml", "[[layout.restricted]]\nrows = [4]\ndevices = []\n")
+    scenario = load(path).scenario
+    admits = build_layout(scenario).admits("single-phase", 1)
+    assert admits is not None
+    assert (sum(admits), len(admits)) == (258 - 65, 258)
+    (line,) = refusal(path, "layout.restricted=[{devices=[]}]", "skus=[{name='A'}]")
+    expected = "--set: skus[0]: expected a SKU whose boxes some slot takes"
+    assert line == f"{expected}, found none for 'single-phase' and boxes of 10.25 kg"
+
+
+def test_devices_and_weights_change_the_id(tmp_path):
+    """Each new value is part of what a scenario is."""
+    base = load(write(tmp_path, "s.toml", _DEVICES))
+    ids = {scenario_id(base.scenario)}
+    sets = (
+        "boxes.tare_kg=1.6", "skus[1].meter_kg=1.41", "skus[0].stay_days=31", "skus[0].device=terminal",
+        "layout.restricted[1].most_box_kg=21", "policy.zones=19", "policy.overflow=inward",
+        "policy.turnover=computed",
+    )  # fmt: skip
+    for value in sets:
+        ids.add(scenario_id(load(base.path, [value]).scenario))
+    assert len(ids) == len(sets) + 1
+
+
+@pytest.mark.parametrize("name", [*LIVE_POLICIES, *ALIASES])
+def test_every_live_rule_may_be_named(name, tmp_path):
+    """Every rule that a store can follow, and every alias of one, is a value of policy.allocation."""
+    path = write(tmp_path, "s.toml", f'[policy]\nallocation = "{name}"\n')
+    assert load(path).scenario.policy.allocation == name
+
+
+def test_loaded_own_rule_may_be_named(tmp_path, monkeypatch):
+    """A rule that the command line has loaded is a name; a file that names another one stays wrong."""
+    monkeypatch.setitem(OWN_RULES, "mine.py:near", Rule(first_free))
+    path = write(tmp_path, "s.toml", "")
+    assert load(path, ["policy.allocation='mine.py:near'"]).scenario.policy.allocation == "mine.py:near"
+    (line,) = refusal(path, "policy.allocation='mine.py:far'")
+    assert line.startswith("--set: policy.allocation: expected ")
+    assert "found 'mine.py:far'" in line
+
+
 # --- what is wrong ---------------------------------------------------------------------------------------
 
 
@@ -299,10 +446,15 @@ _CARRY = "robots.carry: expected a whole number from 1 to 16, found"
 _GB18030 = "s.toml:1: expected UTF-8 text, found bytes of another encoding (GB18030?)"
 _TOO_DEEP = "s.toml: expected at most 16 levels of nesting, found more"
 _NO_LINE = "s.toml:2: expected TOML, found a line that is neither a table header nor key = value"
+_RULES = f"s.toml:2: policy.allocation: expected {one_of([*LIVE_POLICIES, *ALIASES])}"
 _CYCLE = "extends: expected a chain that ends, found the cycle"
 
 BROKEN: dict[str, Broken] = {
     **_cases(),
+    "unknown rule": Broken(
+        '[policy]\nallocation = "closest_open"\n',
+        (f"{_RULES}, found 'closest_open', did you mean 'closest-open'?",),
+    ),
     "number of 5,000 digits": Broken(
         f"seed = {'9' * 5000}\n", ("s.toml:1: expected TOML, found a number of far too many digits",)
     ),
@@ -392,14 +544,14 @@ def test_set_mistakes_are_named(tmp_path):
     """Mistakes of --set are told like those of files, all at once, those of the file with them."""
     path = write(tmp_path, "s.toml", "seed = -1\n")
     assert refusal(
-        path, "time.dys=3", "policy.zones=9", "nonsense", "skus[7].share=1", "layout.omit=[1,"
+        path, "time.dys=3", "policy.zones=29", "nonsense", "skus[7].share=1", "layout.omit=[1,"
     ) == [
         "--set: expected a.b=value, found 'nonsense'",
         "--set: skus[7].share: expected an index below 5 in skus, found 7",
         "--set: layout.omit: expected a value in TOML or a bare word, found '[1,'",
         "s.toml:1: seed: expected a whole number from 0 to 9,223,372,036,854,775,807, found -1",
         "--set: time.dys: expected a key of time, found 'dys', did you mean 'days'?",
-        "--set: policy.zones: expected a whole number from 2 to 3, found 9",
+        "--set: policy.zones: expected a whole number from 2 to 20, found 29",
     ]
 
 
@@ -556,6 +708,11 @@ _SMALL: dict[str, dict[str, st.SearchStrategy[object]]] = {
         "level_pitch_m": st.floats(0.1, 3),
         "clearance_m": st.floats(0, 1),
     },
+    "policy": {
+        "allocation": st.sampled_from([*POLICIES, *ALIASES]),
+        "zones": st.integers(1, 21),
+        "turnover": st.sampled_from(["given", "computed", "online"]),
+    },
     "time": {"days": st.integers(0, 5), "warmup_days": st.integers(0, 5)},
     "initial": {"fill": st.floats(0, 1)},
     "demand": {"kind": st.sampled_from(["poisson", "stations", "schedule", "trace", "saturated"])},
@@ -573,7 +730,68 @@ def test_random_scenario_is_right_or_refused(data):
         assert faults
     else:
         assert build_layout(scenario).boxes > 0
+        assert scenario.policy.allocation not in set(POLICIES) - set(LIVE_POLICIES)
         assert from_dict(json.loads(json.dumps(resolved(scenario)))) == scenario
+
+
+_restrictions = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "rows": st.lists(st.integers(1, 2), max_size=2),
+            "columns": st.lists(st.integers(1, 3), max_size=3),
+            "levels": st.lists(st.integers(1, 2), max_size=2),
+            "devices": st.lists(st.sampled_from(["single-phase", "three-phase"]), max_size=2),
+            "most_box_kg": st.sampled_from([9, 10.25, 23, 50]),
+        },
+    ).filter(lambda entry: {"devices", "most_box_kg"} & set(entry)),
+    max_size=4,
+)
+
+
+def takes(entries: list[dict[str, Any]], place: tuple[int, int, int], device: str, box_kg: float) -> bool:
+    """Whether a slot at (row, column, level) takes a box, entry by entry."""
+    for entry in entries:
+        named = all(
+            number in entry.get(axis, [number])
+            for axis, number in zip(("rows", "columns", "levels"), place, strict=True)
+        )
+        if named and (
+            device not in entry.get("devices", [device]) or box_kg > entry.get("most_box_kg", box_kg)
+        ):
+            return False
+    return True
+
+
+@given(_restrictions, st.lists(st.sampled_from([0, 1, 5]), min_size=2, max_size=2))
+def test_a_slot_for_every_sku(entries, levels):
+    """Any restrictions are right as long as each SKU has a slot with room, and say which SKU has none."""
+    scenario, faults = examine({
+        "layout": {
+            "rows": 2, "columns": 3, "levels": 2, "profile": "uniform", "boxes_per_slot": 5,
+            "capacity": [{"levels": [k + 1], "boxes": boxes} for k, boxes in enumerate(levels)],
+            "restricted": entries,
+        },
+        "skus": [{"name": "A"}, {"name": "T", "device": "three-phase", "meter_kg": 1.4}],
+    })  # fmt: skip
+    grid = [(r, c, v) for r in (1, 2) for c in (1, 2, 3) for v in (1, 2)]
+    # 2 kg and 15 x 0.55 kg; 2 kg and 15 x 1.4 kg.
+    boxes = [("single-phase", 10.25), ("three-phase", 23)]
+    homeless = [
+        ("skus", k)
+        for k, (device, kg) in enumerate(boxes)
+        if not any(levels[place[2] - 1] and takes(entries, place, device, kg) for place in grid)
+    ]
+    if not any(levels):
+        assert [fault.path for fault in faults] == [("layout", "boxes_per_slot")]
+    else:
+        assert [fault.path for fault in faults] == homeless
+    if scenario is not None:
+        layout = build_layout(scenario)
+        for device, kg in boxes:
+            wanted = bytes(takes(entries, place, device, kg) for place in grid)
+            found = layout.admits(device, round(1000 * kg))
+            assert (found or bytes([1] * 12)) == wanted
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200))

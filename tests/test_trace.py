@@ -71,8 +71,8 @@ def test_digest_by_the_letter() -> None:
 
 def test_empty_trace_has_digest() -> None:
     """A trace without facts is the model version alone."""
-    assert Trace(15).digest() == hashlib.sha256(b"1").hexdigest()
-    assert Trace(15, model_version="2").digest() == hashlib.sha256(b"2").hexdigest()
+    assert Trace(15).digest() == hashlib.sha256(MODEL_VERSION.encode()).hexdigest()
+    assert Trace(15, model_version="x").digest() == hashlib.sha256(b"x").hexdigest()
     assert len(Trace(15)) == 0
     assert list(Trace(15).rows()) == []
 
@@ -103,7 +103,7 @@ def test_blocks_change_nothing(rows: list[tuple[int, ...]], start: int) -> None:
     trace = recorded(*rows)
     assert list(trace.rows(start)) == rows[max(start, 0) :]
     packed = b"".join(struct.pack(f"<qh{len(row) - 2}q", *row) for row in rows)
-    assert trace.digest() == hashlib.sha256(b"1" + packed).hexdigest()
+    assert trace.digest() == hashlib.sha256(MODEL_VERSION.encode() + packed).hexdigest()
     for kind in BY_NUMBER:
         table = trace.table(kind.name)
         assert list(table) == ["seq", "time_ms", *kind.fields]
@@ -189,7 +189,7 @@ def test_demand_digest_covers_the_exogenous() -> None:
     order, line = (8, ORDER_RELEASED, 0, 4, 99, 1), (8, ORDER_LINE, 0, 0, 1, 30)
     mine, my_line = (8, ORDER_RELEASED, 1, 4, 99, 0), (8, ORDER_LINE, 1, 0, 1, 45)
     lines = [struct.pack("<qh3q", *consumed), struct.pack("<qh4q", *order), struct.pack("<qh4q", *line)]
-    expected = hashlib.sha256(b"1" + b"".join(lines)).hexdigest()
+    expected = hashlib.sha256(MODEL_VERSION.encode() + b"".join(lines)).hexdigest()
     assert recorded(consumed, order, line).demand_digest() == expected
     assert recorded(LOT, consumed, MOVED, mine, my_line, order, line).demand_digest() == expected
     assert recorded(consumed, order, line, line).demand_digest() != expected

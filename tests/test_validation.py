@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from sim import exact, validation
+from sim.layout import Layout
 from sim.scenario import load
 from sim.simulation import build_layout
 from sim.travel import Travel
+from sim.turnover import CLASS_BORDERS, Turnover
 from sim.validation import CHECKS, Check, driven_waits_ms, recursion_waits_ms, run_checks
 
 
@@ -60,17 +62,51 @@ def test_small_queues(small: None) -> None:
     assert all("2,000 visits, none of them with another wait" in check.note for check in checks)
 
 
-def test_small_occupancy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five slots and few boxes through the allocator agree with Erlang, slot by slot, for both stays."""
-    rng = np.random.default_rng(7)
+@pytest.mark.parametrize("stays", validation.STAYS)
+@pytest.mark.parametrize("load_a_slot", [0.2, 0.8, 1.6])
+def test_small_occupancy(stays: str, load_a_slot: float) -> None:
+    """The allocator does as the textbook, box by box, and its five slots fill by Erlang, whatever the stays."""
+    rng, draw = np.random.default_rng(7), validation.STAYS[stays]
+    layout, way_ms = five_slots()
+    more, unequal = validation._driven_hunt(rng, layout, way_ms, 5 * load_a_slot, draw, 5000)
+    assert (more.shape, unequal) == ((100, 5), 0)
+    assert not more.any()
+    hunt = validation._Hunt(load_a_slot, (), 5000, lanes=200, before=300, counted=3000)
+    shares, excess = validation._long_hunt(rng, 5, 5 * load_a_slot, draw, hunt)
+    assert shares.shape == (200, 5)
+    for slot, expected in enumerate(exact.ordered_hunting(5, 5 * load_a_slot)):
+        assert expected in validation._controlled(shares[:, slot], excess, 0.9999)
+
+
+def five_slots() -> tuple[Layout, np.ndarray]:
+    """Five slots of rack A and the ways to them."""
     scenario = load("rack_a", ["layout.columns=5", "layout.levels=1"]).scenario
     layout = build_layout(scenario)
-    way_ms = Travel(layout, scenario.robots).one_way_ms(layout.inbound)
-    for stays in (lambda boxes: rng.exponential(1.0, boxes), np.ones):
-        shares, excess = validation._shares_taken(rng, layout, way_ms, 2.0, stays, 100_000)
-        assert shares.shape == (100, 5)
-        for slot, expected in enumerate(exact.ordered_hunting(5, 2.0)):
-            assert expected in validation._controlled(shares[:, slot], excess, 0.9999)
+    return layout, Travel(layout, scenario.robots).one_way_ms(layout.inbound)
+
+
+@pytest.fixture
+def small_racks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One small rack to be filled, and one in small use: wider intervals, so width does not count."""
+    monkeypatch.setattr(validation, "_CURVES", {"20/60": (50,)})
+    monkeypatch.setattr(validation, "_BORDER_ITEMS", 1000)
+    for name, value in (("_RACK", 50), ("_ITEMS", 400), ("_MOVES_BEFORE", 5000), ("_MOVES", 20_000)):
+        monkeypatch.setattr(validation, name, value)
+    monkeypatch.setattr(validation, "HALF_WIDTH", 0.1)
+
+
+def test_small_racks(small_racks: None) -> None:
+    """Small racks agree with Hausman, Schwarz and Graves, full and in use."""
+    full, in_use = run_checks(["full-racks"]), run_checks(["rack-in-use"])
+    assert failed(full) == failed(in_use) == []
+    assert [check.name.partition(", ")[2] for check in full] == [
+        "50 x 50, 2 zones", "50 x 50, 3 zones", "50 x 50, turnover", "50 x 50, optimal-turnover",
+        "50 x 50, dedicated", "borders of 2 zones", "borders of 3 zones",
+    ]  # fmt: skip
+    # 20/60: full turnover is 4s / (5s + 1) with s = ln 0.6 / ln 0.2 = 0.317394, so 0.490758.
+    assert full[2].expected == pytest.approx(0.490758, abs=1e-6)
+    assert [check.expected for check in full[2:5]] == [full[2].expected] * 3
+    assert len(in_use) == 5
 
 
 @pytest.mark.slow
@@ -181,6 +217,89 @@ def test_little_by_hand() -> None:
     assert (check.expected, check.found, check.ok) == (1.25, 1.25, True)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.6, 0.8])
+@pytest.mark.parametrize("n", [5, 10, 20, 60])
+def test_bounds_of_zones(share: float, n: int) -> None:
+    """Zones of cell centres stay within the bounds derived for them, wherever zones end, and use much of them."""
+    s = exact.abc_exponent(0.2, share)
+    ways = np.sort(((np.arange(n * n) // n).clip(min=np.arange(n * n) % n) + 0.5) / n)
+    rng, used = np.random.default_rng(n), 0.0
+    for zones in (1, 2, 3, n, n * n):
+        for _ in range(20):
+            ends = np.sort(rng.choice(np.arange(1, n * n), zones - 1, replace=False))
+            ends = np.array([0, *ends, n * n])
+            demand = np.diff([exact.abc_demand(s, end / n**2) for end in ends])
+            found = sum(d * ways[a:b].mean() for d, (a, b) in zip(demand, pairwise(ends), strict=True))
+            stock = np.diff(ends) / n**2
+            below, above = validation._rack_bounds(demand, stock, n)
+            more = found - exact.zones_mean(demand, stock)
+            assert -below - 1e-12 <= more <= above
+            used = max(used, more / above, -more / below)
+    assert used > 0.5
+
+
+def test_filled_rack_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four SKUs of one box in 2 x 2 cells, s = 1/3: the fastest has half of the demand and the near cell."""
+    monkeypatch.setattr(validation, "_BOXES_A_SKU", 1)
+    # Cells are 1/4, 3/4, 3/4, 3/4 of the longest way off; SKUs have 1/2, .21, .16, .13 of the demand.
+    for rule in ("turnover", "optimal-turnover", "dedicated"):
+        found, demand, stock = validation.filled_rack(rule, 1 / 3, 2)
+        assert found == pytest.approx(1 / 2 * 1 / 4 + 1 / 2 * 3 / 4)
+        assert demand == pytest.approx(np.diff(np.sqrt([0, 1 / 4, 2 / 4, 3 / 4, 1])))
+        assert stock == pytest.approx([1 / 4] * 4)
+    # Two zones are best cut after the first SKU, which gives the same.
+    found, demand, stock = validation.filled_rack("class-based", 1 / 3, 2, 2)
+    assert found == pytest.approx(1 / 2)
+    assert (demand, stock) == (pytest.approx([1 / 2, 1 / 2]), pytest.approx([1 / 4, 3 / 4]))
+
+
+def test_long_hunt_is_the_textbook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each lane a box takes the first slot that is free, or is lost; worked out slot by slot."""
+    monkeypatch.setattr(validation, "_BLOCK", 50)
+    gaps = np.random.default_rng(1).exponential(0.5, (200, 4))
+    stays = np.random.default_rng(2).exponential(1.0, (200, 4))
+
+    class Drawn:
+        taken = 0
+
+        def random(self, shape: tuple[int, int]) -> np.ndarray:
+            return np.zeros(shape)
+
+        def exponential(self, mean: float, shape: tuple[int, int]) -> np.ndarray:
+            self.taken += shape[0]
+            return gaps[self.taken - shape[0] : self.taken]
+
+    drawn = Drawn()
+
+    def draw(_: Drawn, shape: tuple[int, ...]) -> np.ndarray:
+        return np.ones(shape) if shape[0] == 4 else stays[drawn.taken - 50 : drawn.taken]
+
+    hunt = validation._Hunt(1.0, (), 0, lanes=4, before=50, counted=150)
+    shares, excess = validation._long_hunt(drawn, 3, 2.0, draw, hunt)
+    for lane in range(4):
+        free_at, taken, now = [0.0] * 3, [0.0] * 3, 0.0
+        for number, (gap, stay) in enumerate(zip(gaps[:, lane], stays[:, lane], strict=True)):
+            now += gap
+            slot = next((slot for slot in range(3) if free_at[slot] <= now), None)
+            if slot is not None:
+                free_at[slot] = now + stay
+                taken[slot] += stay if number >= 50 else 0.0
+        lasted = gaps[50:, lane].sum()
+        assert shares[lane] == pytest.approx(np.array(taken) / lasted)
+        assert excess[lane] == pytest.approx(stays[50:, lane].sum() / lasted - 2.0)
+
+
+def test_mixed_stays_by_hand() -> None:
+    """A share p of short or long stays, each of half the time: mean 1, and variance 4."""
+    p = validation._SLOW_SHARE
+    slow, fast = 0.5 / p, 0.5 / (1 - p)
+    assert p * slow + (1 - p) * fast == pytest.approx(1.0)
+    assert 2 * (p * slow**2 + (1 - p) * fast**2) - 1.0 == pytest.approx(4.0)
+    drawn = validation.STAYS["mixed"](np.random.default_rng(1), (400_000,))
+    assert drawn.mean() == pytest.approx(1.0, abs=5 * 2 / 400_000**0.5)
+    assert drawn.var() == pytest.approx(4.0, rel=0.1)
+
+
 # -- A wrong model fails -----------------------------------------------------------------------------------
 
 
@@ -211,15 +330,66 @@ def test_slow_robot_fails_queues(small: None, monkeypatch: pytest.MonkeyPatch) -
     assert not any("none of them" in check.note for check in checks)
 
 
-def test_wrong_allocator_fails_occupancy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rule that is not closest-open does not fill the slots in Erlang's order."""
-    monkeypatch.setitem(validation.POLICIES, "closest-open", validation.POLICIES["random"])
-    rng = np.random.default_rng(7)
-    scenario = load("rack_a", ["layout.columns=5", "layout.levels=1"]).scenario
-    layout = build_layout(scenario)
-    way_ms = Travel(layout, scenario.robots).one_way_ms(layout.inbound)
-    shares, excess = validation._shares_taken(rng, layout, way_ms, 2.0, np.ones, 20_000)
-    assert exact.ordered_hunting(5, 2.0)[0] not in validation._controlled(shares[:, 0], excess, 0.9999)
+@pytest.mark.parametrize("wrong", ["random", "farthest-open"])
+def test_wrong_allocator_fails_occupancy(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that is not closest-open does not fill the slots in Erlang's order, nor as the textbook does."""
+    monkeypatch.setitem(validation.POLICIES, "closest-open", validation.POLICIES[wrong])
+    hunt = validation._Hunt(0.8, ((1, 1), (5, 5)), 20_000, lanes=200, before=200, counted=2000)
+    monkeypatch.setattr(validation, "HUNTS", {5: (hunt,)})
+    monkeypatch.setattr(validation, "HALF_WIDTH", math.inf)
+    checks = run_checks(["ordered-hunting"])
+    assert len(checks) == 9
+    assert failed(checks) == checks
+    assert not any("none of them" in check.note for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("rule", "wrong"),
+    [
+        ("class-based", "closest-open"),
+        ("class-based", "farthest-open"),
+        ("turnover", "random"),
+        ("turnover", "closest-open"),
+        ("optimal-turnover", "closest-open"),
+        ("dedicated", "class-based"),
+    ],
+)
+def test_wrong_rules_fail_full_racks(
+    rule: str, wrong: str, small_racks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule that does as another one does not reach its closed form."""
+    monkeypatch.setitem(validation.POLICIES, rule, validation.POLICIES[wrong])
+    names = [check.name for check in failed(run_checks(["full-racks"]))]
+    words = ["2 zones", "3 zones"] if rule == "class-based" else [rule]
+    assert names == [f"20/60, 50 x 50, {word}" for word in words]
+
+
+def test_wrong_borders_fail(small_racks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classes that always end at 2/3 and 9/10 of the demand are not the best ones, and that is seen."""
+    monkeypatch.setattr(Turnover, "borders", lambda self, zones: list(CLASS_BORDERS[: zones - 1]))
+    words = ("50 x 50, 2 zones", "50 x 50, 3 zones", "borders of 2 zones", "borders of 3 zones")
+    assert [check.name for check in failed(run_checks(["full-racks"]))] == [
+        f"20/60, {word}" for word in words
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "wrong", "seen"),
+    [
+        ("random", "closest-open", ["random"]),
+        ("class-based", "random", ["2 zones", "3 zones", "order of rules"]),
+        ("class-based", "turnover", ["2 zones", "3 zones", "order of rules"]),
+        ("turnover", "random", ["full turnover", "order of rules"]),
+        ("turnover", "farthest-open", ["full turnover", "order of rules"]),
+    ],
+)
+def test_wrong_rules_fail_in_use(
+    rule: str, wrong: str, seen: list[str], small_racks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule that does as another one is seen in a rack in use, by its mean way and in the order of rules."""
+    monkeypatch.setitem(validation.POLICIES, rule, validation.POLICIES[wrong])
+    names = [check.name for check in failed(run_checks(["rack-in-use"]))]
+    assert names == [f"20/60 in use, {words}" for words in seen]
 
 
 # -- How one asks -----------------------------------------------------------------------------------------

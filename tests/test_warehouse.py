@@ -57,6 +57,7 @@ def hold(run, boxes, sku=0, age=0, slot=0, meters=15, day=None):
             (c, cells.index(NONE)) for c, cells in enumerate(run.stock.cells[slot]) if NONE in cells
         )
         house.place_at_start(box, slot, column, tier, -1)
+        run.ledger.index.stays.arrived(sku, run.now_ms, START - age)
         made.append(box)
     return made
 
@@ -243,6 +244,54 @@ def test_waiting_boxes_keep_their_turn():
         "240.74 slot_allocated box=3 slot=1-01-1 column=0 task=3",
     ]
     assert run.stock.place[2:5] == [0, 0, run.layout.overflow]
+
+
+def devices(**sections):
+    """Two slots of one box each: the first for boxes of A only, the second for those of B."""
+    layout = {
+        "columns": 2, "boxes_per_slot": 1,
+        "restricted": [{"columns": [1], "devices": ["a"]}, {"columns": [2], "devices": ["b"]}],
+    }  # fmt: skip
+    skus = [{"name": "A", "device": "a"}, {"name": "B", "device": "b"}]
+    return store(layout=layout, skus=skus, **sections)
+
+
+def test_full_class_holds_up_no_other():
+    """A box whose slots are full waits; the next box of another device class gets its slot at once."""
+    run = devices()
+    hold(run, 1, sku=0, age=100)
+    run.warehouse.truck_arrives(0, [(0, 0, [START - 9]), (1, 0, [START - 9])])
+    at(run, 200)
+    assert told(run, "allocation_failed", "slot_allocated") == [
+        "38 allocation_failed box=1 reason=0",
+        "76 slot_allocated box=2 slot=1-02-1 column=0 task=0",
+    ]
+    want(run, 15, sku=0)
+    at(run, 600)
+    # At 200 s the robot sets out from the port: 2 s of way, 1.5 s to position and 6 s to take box 0.
+    assert told(run, "allocation_failed", "slot_allocated")[2:] == [
+        "209.5 slot_allocated box=1 slot=1-01-1 column=0 task=2"
+    ]
+    assert run.stock.place[1:3] == [0, 1]
+
+
+def test_freed_place_goes_to_its_class():
+    """A place that is freed goes past boxes that may not stand there to the first one that may; nobody else is asked."""
+    run = devices(staging={"boxes": 4})
+    hold(run, 1, sku=0, age=100)
+    hold(run, 1, sku=1, age=100, slot=1)
+    run.warehouse.truck_arrives(0, [(0, 0, [START - 9]), (0, 0, [START - 9]), (1, 0, [START - 9])])
+    at(run, 200)
+    want(run, 15, sku=1)
+    at(run, 600)
+    # Box 2 is the first of its class to be asked for; box 3 waits behind it and is not. At 200 s the robot sets out
+    # from the port: 2.95 s of way, 1.5 s to position and 6 s to take box 1.
+    assert told(run, "allocation_failed", "slot_allocated") == [
+        "38 allocation_failed box=2 reason=0",
+        "114 allocation_failed box=4 reason=0",
+        "210.45 slot_allocated box=4 slot=1-02-1 column=0 task=1",
+    ]
+    assert run.stock.place[4] == 1
 
 
 def test_blocked_slot_takes_nothing():

@@ -9,7 +9,7 @@ from collections import defaultdict
 from datetime import date
 from typing import NamedTuple
 
-from sim.allocation import SlotIndex
+from sim.allocation import SlotIndex, rule_named
 from sim.calendar import CalendarParams, WorkCalendar
 from sim.clock import Clock
 from sim.facts import ACTIVITIES, KINDS, NONE, ROBOT_STRETCH
@@ -57,6 +57,7 @@ class World:
             self.travel.one_way_ms(self.layout.inbound).tolist(),
             shares or [1.0] * skus,
             policy.zones,
+            travel=self.travel,
         )
         self.ledger = Ledger(
             self.layout, self.index, self.travel.one_way_ms(self.layout.outbound).tolist(), skus
@@ -72,7 +73,7 @@ class World:
         )  # fmt: skip
         self.warehouse = Warehouse(
             self.env, self.layout, self.stock, self.ledger, self.fleet, self.people,
-            policy=policy, staging=StagingParams(**(staging or {})),
+            policy=policy, rule=rule_named(policy.allocation), staging=StagingParams(**(staging or {})),
             allocation_stream=Streams(1)["policy.allocation"], max_age_days=180, start_day=TODAY,
             record=self.rows.append,
         )  # fmt: skip
@@ -100,6 +101,7 @@ class World:
         lot = house.new_lot(sku, TODAY - age, 0) if lot is None else lot
         box = house.new_box(sku, lot, TODAY - age, (1 << meters) - 1, slot, NONE)
         house.place_at_start(box, slot, column, tier, -1000)
+        self.index.stays.arrived(sku, self.env.now, TODAY - age)
         return box
 
     def truck(self, boxes, *, sku=0, age=30, truck=None):
