@@ -9,6 +9,7 @@ Left out: which tier column of the slot takes the box is the ledger's choice, ex
 """
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -34,6 +35,8 @@ BatchPolicy = Callable[[Sequence[BoxView], SlotView, "Stream"], "NDArray[np.int6
 
 ColumnPolicy = Callable[[BoxView, SlotView, int], int]
 """Which tier column of a slot takes the box: its number, or NONE for the first with room."""
+
+_SKU: Final = itemgetter(BoxView._fields.index("sku"))
 
 HORIZON: Final = 20
 """Boxes that `assignment` looks ahead, the one that is asked for included."""
@@ -75,9 +78,12 @@ def allocate_batch(
     """
     if not boxes:
         return np.empty(0, dtype=np.int64)
-    views = index.views if len(index.views) == 1 else [index.view_of(box.sku) for box in boxes]
-    if rule.batch is not None and all(view is views[0] for view in views):
-        return rule.batch(boxes, views[0], stream)
+    first = index.view_of(boxes[0].sku)
+    if rule.batch is not None and (
+        len(index.views) == 1 or all(index.view_of(sku) is first for sku in set(map(_SKU, boxes)))
+    ):
+        return rule.batch(boxes, first, stream)
+    views = [index.view_of(box.sku) for box in boxes]
     slots = np.full(len(boxes), NONE, dtype=np.int64)
     with index.trial() as place:
         if rule.batch is not None and rule.at_once:
@@ -329,16 +335,17 @@ def _destination_batch(boxes: Sequence[BoxView], view: SlotView, stream: "Stream
 def _class_batch(boxes: Sequence[BoxView], view: SlotView, stream: "Stream") -> "NDArray[np.int64]":
     # Each zone hands out its places in order, to its own boxes and to those that overflow into it.
     left: dict[tuple[int, int], list[int]] = {}
+    of_sku: dict[int, list[list[int]]] = {}
     named = []
-    for box in boxes:
-        slot = NONE
-        for zone in view.zones_of(box.sku):
-            if zone not in left:
-                left[zone] = view.places(len(boxes), "port_time", *zone)[::-1].tolist()
-            if left[zone]:
-                slot = left[zone].pop()
-                break
-        named.append(slot)
+    for sku in map(_SKU, boxes):
+        zones = of_sku.get(sku)
+        if zones is None:
+            zones = of_sku[sku] = []
+            for zone in view.zones_of(sku):
+                if zone not in left:
+                    left[zone] = view.places(len(boxes), "port_time", *zone)[::-1].tolist()
+                zones.append(left[zone])
+        named.append(next((places.pop() for places in zones if places), NONE))
     return np.array(named, dtype=np.int64)
 
 
@@ -346,7 +353,8 @@ def _sorted_batch(boxes: Sequence[BoxView], view: SlotView, stream: "Stream") ->
     # The largest turnover meets the smallest distance: no other pairing has a smaller sum of products (the
     # rearrangement inequality), so sorting reaches the optimum of the linear assignment.
     slots = view.places(len(boxes))
-    fastest = np.argsort([-view.speed(box.sku) for box in boxes], kind="stable")
+    speed_of = {sku: -view.speed(sku) for sku in set(map(_SKU, boxes))}
+    fastest = np.argsort(np.fromiter(map(speed_of.__getitem__, map(_SKU, boxes)), float), kind="stable")
     named = np.full(len(boxes), NONE, dtype=np.int64)
     named[fastest[: len(slots)]] = slots
     return named

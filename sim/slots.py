@@ -952,6 +952,7 @@ class _Lines:
         for a, b in _ranges_of((aisle * (int(level.max(initial=0)) + 1) + level).tolist()):
             self._lines.setdefault(int(aisle[a]), []).append((a, b))
         self._outward: dict[int, list[int]] = {}
+        self._by_height: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
 
     def nearest(self, place: int, *, on_the_way: bool = False) -> int:
         """The open slot with the least time from a place, or from the inbound port by it to the place."""
@@ -962,17 +963,19 @@ class _Lines:
         ends = {own: [int(layout.x_mm[place])]}
         if on_the_way:
             ends.setdefault(layout.aisle[layout.inbound], []).append(int(layout.x_mm[layout.inbound]))
+        mouths = layout.mouths
+        first_mouth = mouths[layout.aisle[layout.inbound]]
         best: tuple[int, int, int] | None = None
         for aisle in self._aisles_from(own):
-            if (
-                best is not None
-                and aisle not in ends
-                and drive_ms(layout.mouths[own], layout.mouths[aisle]) > best[0]
-            ):
-                break
-            for start, end in self._lines[aisle]:
-                if best is not None and lift_ms(abs(self._z[start] - z)) > best[0]:
+            if best is not None and aisle != own:
+                across_ms = drive_ms(mouths[own], mouths[aisle])
+                if across_ms > best[0]:
+                    break
+                if on_the_way and across_ms + drive_ms(first_mouth, mouths[aisle]) > best[0]:
                     continue
+            for start, end, dz in self._lines_from(aisle, z):
+                if best is not None and lift_ms(dz) > best[0]:
+                    break
                 for rank in self._candidates(start, end, ends.get(aisle, ())):
                     slot = self._slots[rank]
                     ms = between_ms(place, z, slot, self._z[rank])
@@ -991,6 +994,14 @@ class _Lines:
             return NONE
         times = self._index.near_ms(place, on_the_way=True)[opened]
         return int(min(opened[times == times.min()].tolist(), key=self._index._rank.__getitem__))
+
+    def _lines_from(self, aisle: int, z: int) -> list[tuple[int, int, int]]:
+        """The lines of an aisle with their distance in height, the nearest level first."""
+        lines = self._by_height.get((aisle, z))
+        if lines is None:
+            heights = ((start, end, abs(self._z[start] - z)) for start, end in self._lines[aisle])
+            lines = self._by_height[aisle, z] = sorted(heights, key=lambda line: line[2])
+        return lines
 
     def _aisles_from(self, own: int) -> list[int]:
         aisles = self._outward.get(own)
