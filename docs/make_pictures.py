@@ -224,6 +224,13 @@ def ladder(path: Path) -> None:
         print(f"    {path.name} stays as it is: it needs {trace}", flush=True)
 
 
+def speed(path: Path) -> None:
+    """Draw the times of allocation on record; `meterhouse bench allocation` takes others."""
+    from sim import bench
+
+    bench.draw(bench.read(Path(__file__).resolve().parents[1] / "benchmarks" / "allocation.json"), path)
+
+
 PICTURES: Final[dict[str, Callable[[Path], None]]] = {
     "layout.svg": terminal(100, "layout", "luoyang"),
     "run.svg": terminal(88, "run", "luoyang"),
@@ -231,6 +238,7 @@ PICTURES: Final[dict[str, Callable[[Path], None]]] = {
     "report.png": report(0, 2),
     "report-racks.png": report(4, 4),
     "ladder.svg": ladder,
+    "allocation-speed.png": speed,
 }
 """Every picture of the documentation, and how it is drawn."""
 

@@ -345,7 +345,12 @@ def _class_batch(boxes: Sequence[BoxView], view: SlotView, stream: "Stream") -> 
                 if zone not in left:
                     left[zone] = view.places(len(boxes), "port_time", *zone)[::-1].tolist()
                 zones.append(left[zone])
-        named.append(next((places.pop() for places in zones if places), NONE))
+        for places in zones:
+            if places:
+                named.append(places.pop())
+                break
+        else:
+            named.append(NONE)
     return np.array(named, dtype=np.int64)
 
 

@@ -477,10 +477,10 @@ def apply(plain, index, operation, *, ask=True):
         index.block(slot, False, reason)
         plain.reasons[slot].discard(reason)
     elif verb == "ask" and ask:
-        rule = list(POLICIES.values())[number % len(POLICIES)]
+        for rule in POLICIES.values():
+            allocate(rule, BOX._replace(sku=sku, lot=lot), index, STREAM)
         boxes = [BOX._replace(box=k, sku=(sku + k) % 5, lot=lot) for k in range(number % 4)]
-        allocate(rule, BOX._replace(sku=sku, lot=lot), index, STREAM)
-        allocate_batch(rule, boxes, index, STREAM)
+        allocate_batch(list(POLICIES.values())[number % len(POLICIES)], boxes, index, STREAM)
 
 
 def both(store, done=(), *, ask=True):

@@ -577,6 +577,16 @@ class TestAtOnce:
             assert ask("assignment", index, BOX._replace(lot=9)) == 0
 
     @pytest.mark.parametrize("name", ["optimal-turnover", "assignment"])
+    def test_classes_share_slots(self, name):
+        """Where two device classes may take the same slots, the second class gets what the first has left."""
+        index = row_of(
+            6, shares=Turnover([9, 1, 1], [1, 9, 9]), times=range(10, 70, 10),
+            admits=(None, bytes([1, 1, 1, 0, 0, 0])), class_of_sku=[0, 0, 1],
+        )  # fmt: skip
+        boxes = [BOX._replace(box=k, sku=sku) for k, sku in enumerate((1, 2, 0, 2))]
+        assert sorted(allocate_batch(POLICIES[name], boxes, index, STREAM).tolist()) == [NONE, 0, 1, 2]
+
+    @pytest.mark.parametrize("name", ["optimal-turnover", "assignment"])
     def test_two_classes_at_once(self, name):
         """A batch of two device classes is decided class by class, each with all its boxes in view."""
         index = row_of(

@@ -261,6 +261,15 @@ class TestStacks:
         ledger.taken(3, ledger.layout.truck)
         assert list(view.stacks(0)) == [Stack((0,), 2), Stack((1,), 1)]
 
+    def test_released_box_stands_nowhere(self):
+        """A box that does not come after all is on no stack any more."""
+        ledger = Records(2, "stack_lifo")
+        for box in range(2):
+            ledger.allocate(CLOSEST, box, 0, STREAM)
+        ledger.release(0, 0, 0, 5)
+        assert list(ledger.index.views[0].stacks(0)) == [Stack((1,), 2), Stack((), 2)]
+        ledger.check()
+
     def test_boxes_leave_by_verification(self):
         """Boxes of SKUs that stay equally long are expected to leave by verification day."""
         ledger = Records(4, "stack_lifo")

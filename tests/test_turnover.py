@@ -44,6 +44,8 @@ class TestTurnover:
         assert (turnover.speed, turnover.is_even) == ([1, 0, 1], True)
         assert turnover.fastest == [0, 2, 1]
         assert turnover.borders(3) == list(CLASS_BORDERS)
+        # Two SKUs of different stays and one of no stock are too few for three classes.
+        assert Turnover([5, 1, 0], [1, 5, 0]).borders(3) == list(CLASS_BORDERS)
 
     def test_nothing_known(self):
         """Without any demand all SKUs are alike."""
