@@ -532,6 +532,52 @@ class TestNear:
         else:
             assert named == [NONE, NONE]
 
+    def test_lift_outlasts_the_drive(self, monkeypatch):
+        """Where lifts take longer than drives the best slot lies between port and place, next to neither."""
+        monkeypatch.setattr(slots_module, "MOST_TABLE_SLOTS", 0)
+        robot = (*SIMULTANEOUS, ("acceleration_m_per_s2", math.inf), ("lift_acceleration_m_per_s2", math.inf))
+        layout, travel = layouts(2, 20, 3, 1, 1, True, None, robot)
+        index = SlotIndex(layout, travel.one_way_ms(layout.inbound), travel=travel)
+        for slot in range(layout.slots):
+            if layout.row[slot] != 2 or layout.level[slot] != 3:
+                index.take(slot)
+        place = layout.place("2-13-2")
+        named = index.views[0].on_the_way_to(place)
+        # 0.3 m/s up: 8 s to level 3, 4 s from there to level 2. At 1.5 m/s the drive within aisle 2 keeps within 4 s up
+        # to 6 m from the place, and from the port (1.5 m across, 1 s) within 8 s up to 10.5 m into it.
+        assert index.port_time_ms[named] + travel.one_way_ms(place)[named] == 8000 + 4000
+        assert layout.x_mm[place] - layout.x_mm[named] in range(1000, 6001)
+
+    def test_other_aisle_may_be_nearer(self, monkeypatch):
+        """Another aisle is looked at as long as the drive across takes less than the best way found."""
+        monkeypatch.setattr(slots_module, "MOST_TABLE_SLOTS", 0)
+        robot = (("turn_s", 0.0), ("acceleration_m_per_s2", math.inf))
+        layout, travel = layouts(6, 9, 1, 1, 1, True, None, robot)
+        index = SlotIndex(layout, travel.one_way_ms(layout.inbound), travel=travel)
+        far, other = layout.place("1-09-1"), layout.place("5-01-1")
+        for slot in range(layout.slots):
+            if slot not in {far, other}:
+                index.take(slot)
+        # From the mouth of aisle 1, at 1.5 m/s: 4 s across to aisle 5 and a column into it, or nine columns along.
+        times = travel.one_way_ms(layout.mouths[0])
+        assert 4000 < times[other] < times[far] < 8000
+        assert index.views[0].nearest_to(layout.mouths[0]) == other
+
+    def test_rows_of_a_line_go_by_port_time(self, monkeypatch):
+        """Of two rows that face the same place of an aisle the one of the lower rank is named, on either side."""
+        monkeypatch.setattr(slots_module, "MOST_TABLE_SLOTS", 0)
+        layout, travel = layouts(2, 9, 1, 1, 1, False, None, ())
+        index = SlotIndex(layout, travel.one_way_ms(layout.inbound), travel=travel)
+        for column in (4, 5, 6):
+            for row in (1, 2):
+                index.take(layout.place(f"{row}-{column:02d}-1"))
+        view = index.views[0]
+        near = [
+            layout.place_name(view.nearest_to(layout.place(name)))
+            for name in ("1-04-1", "2-04-1", "1-06-1", "2-06-1")
+        ]
+        assert near == ["1-03-1", "1-03-1", "1-07-1", "1-07-1"]
+
     def test_lines_follow_changes(self):
         """A slot taken is no longer the nearest, and is again when it is given back, without order tables."""
         layout, travel = layouts(2, 9, 2, 1, 1, True, None, ())
