@@ -37,7 +37,6 @@ from sim.allocation import (
     POLICIES,
     Rule,
     SlotIndex,
-    SlotView,
     allocate_batch,
     rule_named,
 )
@@ -159,7 +158,6 @@ class Store:
             layout, self.port_ms.tolist(), self.turnover, travel=travel, admits=classes,
             class_of_sku=[classes.index(each) for each in admits],
         )  # fmt: skip
-        self._flips = list(index._flips)
         self.is_used = np.ones(slots, dtype=bool)
         if constrained:
             self.is_used[rng.choice(slots, int(_BLOCKED_SHARE * slots), replace=False)] = False
@@ -244,11 +242,7 @@ class Store:
     def forget(self) -> None:
         """Drop what the index has built for a rule: a store keeps up only what its own rule asks for."""
         index = self.index
-        index._watchers.clear()
-        index._orders = {key: order for key, order in index._orders.items() if key[0] == "port_time"}
-        index._flips[:] = self._flips
-        index._more = bool(self._flips)
-        index.views = [SlotView(index, box_class) for box_class in range(len(index.admits))]
+        index.forget()
         # Tables that are made when a place is first asked for: a store at work has all of them.
         for place in range(len(index.room) if len(index.room) <= MOST_TABLE_SLOTS else 0):
             for view in index.views:

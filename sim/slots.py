@@ -42,9 +42,6 @@ _FACTOR: Final = 6_364_136_223_846_793_005
 _STEP: Final = 1_442_695_040_888_963_407
 _TWO_64: Final = 1 << 64
 
-OVERFLOW: Final = ("outward", "inward", "nearest")
-"""Which zones a box tries when its own is full: further out first, nearer in first, or the closest ones."""
-
 
 class BoxView(NamedTuple):
     """What a rule may know of the box to be stored.
@@ -91,7 +88,8 @@ class SlotIndex:
     shares : demand shares of the SKUs, or their `Turnover`; class-based zones are cut from them.
     zones : number of zones of class-based allocation.
     borders : shares of demand at which the classes end, zones - 1 of them; found when not given.
-    overflow : which zones a box tries when its own is full (`OVERFLOW`).
+    overflow : which zones a box tries when its own is full: further out first ("outward"), nearer in first
+        ("inward"), or the closest ones ("nearest").
     travel : travel times, for the rules that look further than the inbound port.
     admits : for each class of boxes, which slots may take it, (slots,) of 0 and 1, or None for all.
     class_of_sku : the class of each SKU's boxes; class 0 for a SKU that is not in it.
@@ -264,19 +262,21 @@ class SlotIndex:
     def forget(self) -> None:
         """Drop what was built for rules; it is built again, in new views, when one asks."""
         self._watchers.clear()
-        self._flips.clear()
-        self._orders.clear()
+        self._orders = {key: order for key, order in self._orders.items() if key[0] == "port_time"}
         self._begin()
 
     def _begin(self) -> None:
+        """Follow one rank order for each class of boxes, the first apart if it may take every slot."""
         first = self.order("port_time")
         self._rank, self._open = first.rank, first.open
+        self.views = [SlotView(self, box_class) for box_class in range(len(self.admits))]
+        orders = [(self.order("port_time", k), admits) for k, admits in enumerate(self.admits)]
+        self._flips = [(order.rank, order.open, admits) for order, admits in orders]
         if self.admits[0] is None:
-            self._flips.clear()
+            del self._flips[0]
         else:
             self._open = bytearray(len(self.room))
         self._more = bool(self._flips)
-        self.views = [SlotView(self, box_class) for box_class in range(len(self.admits))]
 
     def _close_more(self, slot: int) -> None:
         for rank, opened, _ in self._flips:
@@ -365,10 +365,6 @@ class SlotIndex:
             raise RuntimeError("this rule asks for travel times; the index was made without them")
         times = self.travel.one_way_ms(place)
         return times + np.asarray(self.port_time_ms) if on_the_way else times
-
-    def by_port_time(self, slot: int) -> int:
-        """The rank of a slot in the `port_time` order."""
-        return self._rank[slot]
 
 
 def _by_position(index: SlotIndex) -> tuple[Any, ...]:
