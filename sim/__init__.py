@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sim.trace import FactsError as FactsError
     from sim.trace import Trace as Trace
     from sim.trace import read_facts as read_facts
+    from sim.trace import read_parts as read_parts
     from sim.trace import write_facts as write_facts
     from sim.validation import run_checks as run_checks
 
@@ -40,7 +41,7 @@ _MODULES = {
     "scenario": ("Loaded", "Scenario", "ScenarioError", "load"),
     "simulation": ("Result", "Simulation", "run"),
     "tables": ("RunFacts",),
-    "trace": ("FactsError", "Trace", "read_facts", "write_facts"),
+    "trace": ("FactsError", "Trace", "read_facts", "read_parts", "write_facts"),
     "validation": ("run_checks",),
 }
 _PUBLIC = {name: module for module, names in _MODULES.items() for name in names}

@@ -20,8 +20,8 @@ import numpy as np
 
 from sim.allocation import ALIASES, OWN_RULES, POLICIES
 from sim.calendar import DAY_MS
-from sim.facts import NONE, TASK_CLASSES
-from sim.kpis import SERIES, KpiValue, RunFacts, slot_fill, slot_visits
+from sim.facts import NEVER, NONE, TASK_CLASSES
+from sim.kpis import SERIES, KpiValue, RunFacts, slot_fill, slot_visits, wrong_slots
 from sim.tables import ORDER_CAUSES, ROBOT_CAUSES, Steps
 from sim.words import printable, show
 
@@ -128,6 +128,7 @@ def _part(seconds: float | None, total: float) -> str:
 _SAME_AS: Final = {"waiting_assignment": "waiting_robot"}
 _CAUSE_WORDS: Final = {
     "waiting_stock": "waiting for stock",
+    "count": "records were wrong",
     "waiting_robot": "waiting for a robot",
     "charging": "robot charges",
     "fault": "robot out of order",
@@ -160,8 +161,8 @@ _TASK_WORDS: Final = {
 
 
 def over_time(run: RunFacts) -> Chart:
-    """Every series over the measured time, one above the other; a row of the table is a day or longer."""
-    lines = {name: series(run) for name, series in SERIES.items()}
+    """What the store holds, waits for and owes over time; a row of the table is a day or longer."""
+    lines = {name: SERIES[name](run) for name in SERIES_WORDS}
     low, high = run.start_ms, max(run.end_ms, run.start_ms + 1)
     panel, gap, foot = 76.0, 52.0, 24.0
     height = len(lines) * (panel + gap) - gap + 30 + foot
@@ -216,15 +217,23 @@ def _sampled(line: Steps, low: int, high: int) -> tuple[Ints, Floats, Ints]:
 
 
 def _span_table(run: RunFacts, lines: dict[str, Steps]) -> Table:
+    head, spans = _spans(run)
+    rows = []
+    for label, a, b in spans:
+        cells = [f"{line.mean(a, b) or 0.0:,.1f} / {line.most(a, b):,}" for line in lines.values()]
+        rows.append([label, *cells])
+    return Table([head, *(f"{SERIES_WORDS[name]}: mean / greatest" for name in lines)], rows)
+
+
+def _spans(run: RunFacts) -> tuple[str, list[tuple[str, int, int]]]:
+    """At most 60 spans of whole days with their dates, and a heading for the dates."""
     days = max(1, -(-run.span_ms // DAY_MS))
     length = -(-days // 60)
     low, high = run.start_ms, max(run.end_ms, run.start_ms + 1)
-    rows = []
-    for a, b in pairwise([*range(low, high, length * DAY_MS), high]):
-        cells = [f"{line.mean(a, b) or 0.0:,.1f} / {line.most(a, b):,}" for line in lines.values()]
-        rows.append([day_words(run.calendar.date_of(a // DAY_MS), year=days > 300), *cells])
-    heads = [f"{SERIES_WORDS[name]}: mean / greatest" for name in lines]
-    return Table(["Day" if length == 1 else f"{length} days from", *heads], rows)
+    return "Day" if length == 1 else f"{length} days from", [
+        (day_words(run.calendar.date_of(a // DAY_MS), year=days > 300), a, b)
+        for a, b in pairwise([*range(low, high, length * DAY_MS), high])
+    ]
 
 
 def _closed_days(run: RunFacts) -> Iterator[tuple[int, int]]:
@@ -244,6 +253,97 @@ def _day_ticks(run: RunFacts) -> list[tuple[int, str]]:
     step = next((s for s in (1, 2, 7, 14, 28, 91, 182, 364) if (last - first) / s <= 14), 728)
     days = range(first, last, step)
     return [(day * DAY_MS, day_words(run.calendar.date_of(day), year=step > 28)) for day in days]
+
+
+# Truth and records
+
+
+def has_records_to_show(run: RunFacts) -> bool:
+    """Whether truth and records ever part in a run, or anybody counts."""
+    return any(run.table(kind)["seq"].size for kind in ("error_made", "slot_counted", "discrepancy"))
+
+
+def records_over_time(run: RunFacts) -> Chart:
+    """The share of slots whose record is right over time, and when errors happen and are found."""
+    slots, line = run.layout.slots, wrong_slots(run)
+    low, high = run.start_ms, max(run.end_ms, run.start_ms + 1)
+    edges, mean, most = _sampled(line, low, high)
+    middle = (edges[:-1] + edges[1:]) / 2
+    marks = _record_marks(run)
+    panel, row, foot, top = 150.0, 24.0, 30.0, 34.0
+    height = top + panel + 14 + row * len(marks) + foot
+    figure = _figure(1072, height)
+    axes = figure.add_axes((0.115, 1 - (top + panel) / height, 0.88, panel / height))
+    _bare(axes)
+    for a, b in _closed_days(run):
+        axes.axvspan(a, b, color=_COLOUR["band"], linewidth=0)
+    right, least = 1 - mean / slots, 1 - most / slots
+    axes.fill_between(middle, least, right, step="mid", color=_COLOUR["accent-soft"], linewidth=0)
+    axes.plot(middle, right, color=_COLOUR["accent"], linewidth=1.3, drawstyle="steps-mid")
+    floor = next(
+        floor for floor in (0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.5, 0.0) if least.min() >= floor
+    )
+    axes.set_xlim(low, high)
+    axes.set_ylim(floor, 1 + (1 - floor) * 0.04)
+    ticks = [floor, (1 + floor) / 2, 1.0]
+    axes.set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+    axes.set_xticks([])
+    whole = line.mean(run.start_ms, run.end_ms)
+    note = (
+        "" if whole is None else f"mean {_percent(1 - whole / slots)}, least {_percent(float(least.min()))}"
+    )
+    _title(axes, "Slots whose record names what stands there", note)
+    days = _day_ticks(run)
+    below = figure.add_axes((0.115, foot / height, 0.88, row * len(marks) / height))
+    _bare(below)
+    below.grid(visible=False)
+    below.set_xlim(low, high)
+    below.set_ylim(len(marks) - 0.5, -0.5)
+    below.set_yticks([])
+    below.set_xticks([t for t, _ in days], [text for _, text in days])
+    for number, (name, colour, times) in enumerate(marks):
+        shown = edges[np.unique(np.searchsorted(edges, times, side="right") - 1)] if times.size else times
+        below.vlines(shown, number - 0.3, number + 0.3, color=_COLOUR[colour], linewidth=1.4)
+        _words(below, f"{times.size:,} {name}", (low, number), (-8, 0), _INK, across="right")
+    return Chart(
+        _svg(figure, "records"),
+        "Share of slots whose record is right over time, with the times of errors, finds and counts.",
+        _records_table(run, line, marks),
+        [("accent", "mean"), ("accent-soft", "down to the least"), ("band", "day without a shift")],
+    )
+
+
+def _record_marks(run: RunFacts) -> list[tuple[str, str, Ints]]:
+    """What is marked below the line, as (words, colour, times in the window)."""
+    errors, counted = run.errors, run.table("slot_counted")["time_ms"]
+    found = (errors["how"] != NONE) & (errors["how"] != NEVER)
+    marks = (
+        ("errors made", "mark", errors["start"]),
+        ("found", "accent", errors["end"][found]),
+        ("slots counted", "muted", counted),
+    )
+    return [(name, colour, times[run.inside(times)]) for name, colour, times in marks]
+
+
+def _records_table(run: RunFacts, line: Steps, marks: Sequence[tuple[str, str, Ints]]) -> Table:
+    head, spans = _spans(run)
+    slots, rows = run.layout.slots, []
+    for label, a, b in spans:
+        right = (1 - (line.mean(a, b) or 0.0) / slots, 1 - line.most(a, b) / slots)
+        last = b == spans[-1][2]
+        many = [int(((times >= a) & ((times < b) | last)).sum()) for _, _, times in marks]
+        rows.append([label, " / ".join(map(_percent, right)), *(f"{n:,}" for n in many)])
+    words = (name[0].upper() + name[1:] for name, _, _ in marks)
+    return Table([head, "Slots right: mean / least", *words], rows)
+
+
+def _percent(share: float) -> str:
+    """A share with as many places as tell it from 100 %."""
+    return (
+        f"{share * 100:.0f} %"
+        if share in (0.0, 1.0)
+        else f"{share * 100:.{1 if 0.05 < share < 0.95 else 2}f} %"
+    )
 
 
 # Lead times
@@ -323,7 +423,7 @@ def racks(run: RunFacts) -> list[tuple[str, Chart]]:
     table = _slot_table(layout, fill, visits)
     maps = (
         ("fill", "Fill: share of box places taken, time mean", fill, 1.0, ("empty", "full")),
-        ("visits", "Visits: boxes that robots set down or took", visits, most, ("none", f"{most:,.0f}")),
+        ("visits", "Visits: boxes set down or taken", visits, most, ("none", f"{most:,.0f}")),
     )
     return [
         (title, Chart(_heat_maps(layout, values, top, name), f"Heat map. {title}.", table, (), ramp))
@@ -637,6 +737,248 @@ def _ladder_table(document: Mapping[str, Any]) -> Table:
     return Table(head, cells)
 
 
+# Studies of records
+
+
+def accuracy_lines(document: Mapping[str, Any]) -> Chart:
+    """Record accuracy over time for some count plans, one panel a multiple of the error rates.
+
+    Heights go by the share that is wrong, on a logarithmic scale that all panels have in common, and are
+    labelled with the share that is right. The drawing is 900 px wide and needs no legend beside it.
+
+    Parameters
+    ----------
+    document : `days`, the days since the start to which all curves belong; `target`, the share to hold (drawn
+        dashed); `panels`, each with a `title` and `lines`; each line with `plan`, `mean`, `low` and `high`
+        (shares, one a day of `days`), and perhaps `holds` (whether it holds the target; else whether the
+        mean over the days does) and `note` (a few words, such as its cost). Perhaps `title` and `about` (what
+        mean and band are).
+    """
+    panels, target = document["panels"], document["target"]
+    plans = list(dict.fromkeys(line["plan"] for panel in panels for line in panel["lines"]))
+    wide, high, top, foot, left, gap = 900.0, 372.0, 128.0, 48.0, 62.0, 22.0
+    figure = _figure(wide, high)
+    width = (wide - left - 18 - gap * (len(panels) - 1)) / max(1, len(panels))
+    wrong = [1 - share for panel in panels for line in panel["lines"] for share in line["low"]]
+    worst = max([*wrong, 1 - target], default=1.0)
+    bottom = next(value for value in _WRONG_TICKS if value >= min(worst, 1.0) * 0.999)
+    for number, panel in enumerate(panels):
+        axes = figure.add_axes(
+            ((left + number * (width + gap)) / wide, foot / high, width / wide, 1 - (top + foot) / high)
+        )
+        _bare(axes)
+        axes.set_yscale("log")
+        axes.set_ylim(bottom, _LEAST_WRONG)
+        axes.minorticks_off()
+        ticks = [value for value in _WRONG_TICKS if value <= bottom]
+        axes.set_yticks(ticks, [f"{100 - 100 * value:g} %" if not number else "" for value in ticks])
+        axes.set_xlim(document["days"][0], document["days"][-1])
+        axes.axhline(
+            max(1 - target, _LEAST_WRONG), color=_COLOUR["ink"], linewidth=1.1, linestyle=(0, (4, 3))
+        )
+        for line in panel["lines"]:
+            _draw_accuracy(axes, document["days"], line, plans.index(line["plan"]))
+        held = [plans.index(line["plan"]) for line in panel["lines"] if _holds(line, target)]
+        _words(
+            axes, printable(panel["title"]), (document["days"][0], 1), (0, 24), _INK, bold=True, of_axes=True
+        )
+        words = f"{100 * target:g} % held by" if held else f"{100 * target:g} % held by none"
+        _words(axes, words, (document["days"][0], 1), (0, 10), _MUTED, size=_PT - 0.5, of_axes=True)
+        x_px = left + number * (width + gap) + 6.1 * len(words) + 8
+        for rank, plan in enumerate(held):
+            _plan_sample(figure, x_px + 24 * rank, top - 13, plan, 17)
+    _line(figure, 26, printable(document.get("title", _ACCURACY_TITLE)), size=_PT + 3, colour=_INK, bold=True)
+    about = printable(document.get("about", "mean of the seeds; band: its interval"))
+    words = f"Share of slots whose record is right, by day; dashed: {100 * target:g} % to hold. {about}"
+    _line(figure, 50, words, size=_PT, colour=_MUTED)
+    _plan_key(figure, 74, plans)
+    _line(figure, high - 14, "days since the start", size=_PT - 0.5, colour=_MUTED, x_px=left)
+    alt = f"Lines of record accuracy over time, one a count plan, in {len(panels)} panels by error rate."
+    return Chart(_svg(figure, "accuracy"), alt, _accuracy_table(document), figure=figure)
+
+
+_ACCURACY_TITLE: Final = "Which count plan keeps the records right?"
+_LEAST_WRONG: Final = 0.0001
+_WRONG_TICKS: Final = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_PLAN_COLOURS: Final = 6
+
+
+def _draw_accuracy(axes: Axes, days: Sequence[float], line: Mapping[str, Any], number: int) -> None:
+    colour = _COLOUR[f"series-{number % _PLAN_COLOURS}"]
+    low, mean, high = (
+        np.clip(1 - np.asarray(line[name], np.float64), _LEAST_WRONG, 1.0) for name in ("low", "mean", "high")
+    )
+    axes.fill_between(days, low, high, color=colour, alpha=0.16, linewidth=0)
+    style: Any = "solid" if number < _PLAN_COLOURS else (0, (2, 1.5))
+    axes.plot(days, mean, color=colour, linewidth=1.6, linestyle=style)
+
+
+def _plan_key(figure: Figure, y_px: float, plans: Sequence[str]) -> None:
+    """The plans with their colours, in a line or two."""
+    wide = figure.get_size_inches()[0] * 96
+    x = 20.0
+    for number, plan in enumerate(plans):
+        words = printable(plan)
+        need = 40 + 6.6 * len(words)
+        if x + need > wide - 10:
+            x, y_px = 20.0, y_px + 18
+        _plan_sample(figure, x, y_px, number, 20)
+        _line(figure, y_px, words, size=_PT, colour=_INK, x_px=x + 27)
+        x += need
+
+
+def _plan_sample(figure: Figure, x_px: float, y_px: float, number: int, length_px: float) -> None:
+    """A piece of the line of a plan, so many pixels from the left and from the top."""
+    from matplotlib.lines import Line2D
+
+    wide, high = figure.get_size_inches() * 96
+    style: Any = "solid" if number < _PLAN_COLOURS else (0, (2, 1.5))
+    ends = [x_px / wide, (x_px + length_px) / wide]
+    colour = _COLOUR[f"series-{number % _PLAN_COLOURS}"]
+    at = 1 - y_px / high
+    figure.add_artist(Line2D(ends, [at, at], color=colour, linewidth=2.4, linestyle=style))
+
+
+def _holds(line: Mapping[str, Any], target: float) -> bool:
+    """Whether a plan holds the target: as the document says, or else by its mean over the days."""
+    return bool(line["holds"]) if "holds" in line else float(np.mean(line["mean"])) >= target
+
+
+def _accuracy_table(document: Mapping[str, Any]) -> Table:
+    target, days, rows = document["target"], document["days"], []
+    for panel in document["panels"]:
+        for line in panel["lines"]:
+            mean = np.asarray(line["mean"], np.float64)
+            end = f"{_percent(float(mean[-1]))} ({_percent(line['low'][-1])} to {_percent(line['high'][-1])})"
+            rows.append([
+                f"{printable(panel['title'])}: {printable(line['plan'])}", _percent(float(mean.mean())),
+                _percent(float(mean.min())), end, "yes" if _holds(line, target) else "no",
+                printable(line.get("note", "")) or NOTHING,
+            ])  # fmt: skip
+    holds = f"Holds {100 * target:g} %"
+    return Table(
+        ["Errors and plan", "Mean", "Least", f"After {days[-1]:g} days (interval)", holds, "Note"], rows
+    )
+
+
+# Robot against manual
+
+
+def operation_gaps(document: Mapping[str, Any]) -> Chart:
+    """How a robot compares with people by hand: each ratio as a dot with its interval, beside no difference.
+
+    The drawing is 900 px wide and needs no legend beside it.
+
+    Parameters
+    ----------
+    document : `situations`, each with a `name` and `rows`; each row with `measure`, `unit`, `better` ("less"
+        or "more"), the means `robot` and `manual` (or None), and `ratio`, `low`, `high` of robot to manual,
+        paired by seed (None where there is nothing to divide by). Perhaps `title`, and `about` (what the
+        interval is).
+    """
+    situations = document["situations"]
+    lines: list[tuple[str, Mapping[str, Any] | None]] = []
+    for situation in situations:
+        lines.append((printable(situation["name"]), None))
+        lines += [("", row) for row in situation["rows"]]
+    wide, row_px, top, foot = 900, 25, 94, 62
+    high = top + row_px * max(1, len(lines)) + foot
+    figure = _figure(wide, high)
+    axes = figure.add_axes((268 / wide, foot / high, 400 / wide, 1 - (top + foot) / high))
+    _bare(axes)
+    axes.grid(visible=False)
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    low, most = _gap_limits(situations)
+    axes.set_xlim(low, most)
+    axes.set_ylim(len(lines) - 0.4, -0.6)
+    axes.set_yticks([])
+    ticks = [tick for tick in _GAP_TICKS if low <= tick <= most]
+    axes.set_xticks(ticks, [f"{tick:g} x" if tick >= 1 else f"1/{1 / tick:g}" for tick in ticks])
+    for tick in ticks:
+        axes.axvline(tick, color=_COLOUR["line"], linewidth=0.7, zorder=0)
+    axes.axvline(1.0, color=_COLOUR["ink"], linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
+    _words(axes, "no difference", (1.0, 1), (0, 9), _INK, size=_PT - 0.5, across="center", of_axes=True)
+    for head, x in (("robot", 112), ("by hand", 205)):
+        _words(axes, head, (most, 1), (x * 0.75, 9), _MUTED, across="right", of_axes=True)
+    for number, (heading, row) in enumerate(lines):
+        if row is None:
+            _words(axes, heading, (low, number), (-248 * 0.75, 0), _INK, bold=True)
+        else:
+            _draw_gap(axes, number, row, low, most)
+    title = printable(document.get("title", "Robot against people by hand, the same demand"))
+    _line(figure, 26, title, size=_PT + 3, colour=_INK, bold=True)
+    about = printable(document.get("about", "paired by seed; bar: the interval"))
+    _line(figure, 50, f"Ratio of robot to hand, logarithmic; {about}", size=_PT, colour=_MUTED)
+    x_px = 268.0
+    for colour, words in (
+        ("accent", "robot better"),
+        ("mark", "robot worse"),
+        ("muted", "no difference shown"),
+    ):
+        _line(figure, high - 18, "\N{BLACK CIRCLE}", size=_PT, colour=_COLOUR[colour], x_px=x_px)
+        _line(figure, high - 18, words, size=_PT - 0.5, colour=_MUTED, x_px=x_px + 14)
+        x_px += 24 + 6.4 * len(words)
+    alt = "Dots with intervals: ratios of robot to hand, by situation and measure, beside a line at 1."
+    return Chart(_svg(figure, "gaps"), alt, _gap_table(situations), figure=figure)
+
+
+_GAP_TICKS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+
+
+def _gap_limits(situations: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """The lowest and the highest ratio that are drawn; what lies beyond ends at the edge."""
+    rows = [row for situation in situations for row in situation["rows"] if row["ratio"]]
+    ratios = [row["ratio"] for row in rows]
+    ends = [end for row in rows for end in (row["low"], row["high"]) if end and np.isfinite(end)]
+    low, high = min([0.5, *ratios, *ends]), max([2.0, *ratios, *ends])
+    return max(low / 1.25, 0.008), min(high * 1.25, 125.0)
+
+
+def _draw_gap(axes: Axes, number: int, row: Mapping[str, Any], low: float, most: float) -> None:
+    """The name, the dot with its interval, and both values of a row."""
+    _words(axes, printable(row["measure"]), (low, number), (-9, 0), _INK, across="right")
+    for value, x in ((row["robot"], 112), (row["manual"], 205)):
+        _words(axes, _value_words(value, row["unit"]), (most, number), (x * 0.75, 0), _INK, across="right")
+    if not row["ratio"]:
+        _words(axes, "not to be compared", (1.0, number), (8, 0), _MUTED, size=_PT - 0.5)
+        return
+    colour = _COLOUR[_gap_colour(row)]
+    ends = [float(np.clip(row[name], low, most)) for name in ("low", "high")]
+    axes.plot(ends, [number, number], color=colour, linewidth=2.4, solid_capstyle="butt")
+    axes.plot(
+        [float(np.clip(row["ratio"], low, most))], [number], "o", color=colour, markersize=6.5, clip_on=False
+    )
+
+
+def _gap_colour(row: Mapping[str, Any]) -> str:
+    if row["low"] <= 1.0 <= row["high"]:
+        return "muted"
+    return "accent" if (row["ratio"] < 1.0) == (row["better"] == "less") else "mark"
+
+
+def _value_words(value: float | None, unit: str) -> str:
+    if value is None:
+        return NOTHING
+    if unit == "share":
+        return _percent(value)
+    text = f"{value:,.0f}" if abs(value) >= 100 or float(value).is_integer() else f"{value:.3g}"
+    return f"{text} {printable(unit)}"
+
+
+def _gap_table(situations: Sequence[Mapping[str, Any]]) -> Table:
+    rows = []
+    for situation in situations:
+        for row in situation["rows"]:
+            shown = [
+                NOTHING if row[name] is None else f"{row[name]:.3g}" for name in ("ratio", "low", "high")
+            ]
+            values = [_value_words(row[name], row["unit"]) for name in ("robot", "manual")]
+            name = f"{printable(situation['name'])}: {printable(row['measure'])}"
+            rows.append([name, *values, shown[0], f"{shown[1]} to {shown[2]}", row["better"]])
+    return Table(["Situation and measure", "Robot", "By hand", "Ratio", "Interval", "Better"], rows)
+
+
 # Pictures
 
 
@@ -766,6 +1108,7 @@ def _cause_name(cause: str) -> str:
 COLOURS: Final = (
     "ink", "muted", "line", "paper", "band", "accent", "accent-soft", "mark", "on-dark", "on-light",
     *(f"heat-{step}" for step in range(HEAT)),
+    *(f"series-{number}" for number in range(_PLAN_COLOURS)),
     *(_cause_name(cause) for cause in dict.fromkeys(ORDER_CAUSES + ROBOT_CAUSES)),
 )  # fmt: skip
 """The colours that a page gives as CSS variables, without their two hyphens."""

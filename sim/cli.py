@@ -5,7 +5,7 @@ command needs is imported inside it, so that `meterhouse --help` stays quick.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from sim.history import StoreState
     from sim.kpis import Kpi
     from sim.scenario import Loaded
     from sim.simulation import Result
+    from sim.trace import FactsWriter
+    from sim.tracking import Run, Story
 
 app = typer.Typer(
     name="meterhouse",
@@ -44,6 +47,9 @@ PoliciesOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Prints one JSON object.")]
+
+_MOST_EVENTS: Final = 100
+"""How many events of a history people are shown when they do not say how many."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -421,9 +427,12 @@ def export(
     encoding: Annotated[str, typer.Option(help="utf-8, utf-8-sig or gb18030, for CSV.")] = "utf-8",
     chinese: Annotated[bool, typer.Option("--chinese", help="Writes Chinese headings and states.")] = False,
     assets: Annotated[bool, typer.Option("--assets", help="Adds the asset numbers of the meters.")] = False,
+    truth: Annotated[
+        bool, typer.Option("--truth", help="What truly is there, not what the records say; says so in it.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Writes the stock of an instant as a stock list."""
+    """Writes the stock of an instant, as recorded, as a stock list."""
     from sim.history import state_at
     from sim.results import ResultError, read_result
     from sim.stocklist import write_stock
@@ -434,19 +443,75 @@ def export(
         wanted = f"{one_of(encodings)}, found {show(encoding)}{near(encoding, encodings)}"
         raise ResultError([f"--encoding: expected {wanted}"])
     result = read_result(folder)
-    t_ms = result.end_ms if at is None else round(at * 1000) if abs(at) < 1e15 else -1
-    if not 0 <= t_ms <= result.end_ms:
-        raise ResultError([f"--at: expected seconds from 0 to {result.end_ms / 1000:,.0f}, found {at:g}"])
+    t_ms = _instant(at, result.end_ms)
     scenario = result.scenario
+    state = state_at(result.trace, result.layout, t_ms)
     boxes = write_stock(
-        stock, state_at(result.trace, result.layout, t_ms), result.layout,
+        stock, _as_true(state) if truth else state, result.layout,
         [sku.name for sku in scenario.skus], scenario.time.start,
         encoding=encoding, language="zh" if chinese else "en", assets=assets, names=result.names,  # type: ignore[arg-type]
     )  # fmt: skip
+    if truth:
+        _label_truth(stock, encoding)
     if json:
-        _write_json({"file": str(stock), "boxes": boxes, "at_s": t_ms / 1000})
+        _write_json({
+            "file": str(stock), "boxes": boxes, "at_s": t_ms / 1000, "side": "truth" if truth else "records",
+        })  # fmt: skip
     else:
-        _write(f"{stock}: {_count(boxes, 'box', 'boxes')} at {_clock(t_ms)} of the run\n")
+        side = ", as it truly was," if truth else ""
+        _write(f"{stock}: {_count(boxes, 'box', 'boxes')}{side} at {_clock(t_ms)} of the run\n")
+
+
+@app.command()
+def trace(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="An asset number, box:5, slot:2-07-3, lot:4, robot:0, order:17, or a stock list's name.",
+        ),
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The result folder of a run.")],
+    at: Annotated[
+        float | None,
+        typer.Option("--at", metavar="T_SECONDS", help="Simulated seconds; the end of the run if not given."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=10_000_000, metavar="N",
+            help=f"Only the last N events; people see {_MOST_EVENTS} if not given.",
+        ),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Also holds all facts of the run against their digest.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Tells where an asset is, and everything that happened to it."""
+    from sim.tracking import as_json, is_astray, open_run, subject_of, track
+
+    run = open_run(folder, verify=verify)
+    at_ms = _instant(at, run.end_ms)
+    last = limit if json or limit else _MOST_EVENTS
+    story = track(run, subject_of(run, what), at_ms, last)
+    if json:
+        _write_json({
+            "kind": story.subject.kind, "number": story.subject.number, "name": story.name,
+            "at_s": at_ms / 1000, "sentence": story.sentence, "where": story.where, "earlier": story.earlier,
+            "events": [as_json(run, event) for event in story.events], "verified": verify,
+        })  # fmt: skip
+        return
+    console = _console()
+    when = "" if at is None else f"{run.when(at_ms)}: "
+    console.print(f"{when}{story.sentence}", style="bold", highlight=False)
+    if story.events:
+        console.print()
+        console.print(_story_table(run, story))
+    notes = [f"{_count(story.earlier, 'earlier event')} left out (--limit)"] * bool(story.earlier)
+    notes += ["* not where it was recorded"] * any(map(is_astray, story.events))
+    if notes:
+        console.print("\n" + "\n".join(notes), highlight=False)
 
 
 @app.command()
@@ -738,6 +803,72 @@ def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
+def _instant(at: float | None, end_ms: int) -> int:
+    """The instant of --at in ms, the end of the run if not given; raises ResultError for one outside it."""
+    at_ms = end_ms if at is None else round(at * 1000) if abs(at) < 1e15 else -1
+    if not 0 <= at_ms <= end_ms:
+        from sim.results import ResultError  # takes half a second
+
+        raise ResultError([f"--at: expected seconds from 0 to {end_ms / 1000:,.0f}, found {at:g}"])
+    return at_ms
+
+
+def _as_true(state: "StoreState") -> "StoreState":
+    """A state whose records are the truth."""
+    from dataclasses import replace
+
+    return replace(
+        state, recorded_place=state.place, recorded_column=state.column, recorded_tier=state.tier,
+        recorded_mask=state.mask,
+    )  # fmt: skip
+
+
+def _label_truth(path: Path, encoding: str) -> None:
+    """Say in the headings of a written list that its places are true ones: no run takes it for records."""
+    if path.suffix.lower() == ".csv":
+        box, slot, rest = path.read_text(encoding=encoding).split(",", 2)
+        path.write_text(f"{box},{slot} (truth),{rest}", encoding=encoding, newline="")
+        return
+    from openpyxl import load_workbook
+
+    book = load_workbook(path)
+    sheet = book.worksheets[0]
+    heading = sheet["B1"]
+    heading.value = f"{heading.value} (truth)"
+    book.save(path)
+
+
+# --- tracking --------------------------------------------------------------------------------------------
+
+
+def _story_table(run: "Run", story: "Story") -> "Table":
+    """One line an event, under its day: where the box truly was, with a mark where the records differed."""
+    from datetime import date
+
+    from sim.tracking import Event, is_astray
+
+    is_of_one = story.subject.kind in ("meter", "box")
+    boxes = [] if is_of_one else ["box"]
+    table = _table("event", *boxes, "where", "by", "<", "what happened", first="time")
+
+    def cells(event: Event, clock: str) -> list[str]:
+        where = f"{event.place} {event.column + 1}.{event.tier + 1}" if event.column >= 0 else event.place
+        where += " *" if is_astray(event) else ""
+        box = [run.box(event.box) if event.box >= 0 else ""] if boxes else []
+        return [clock, event.word, *box, where, event.by, event.text]
+
+    today = ""
+    for event in story.events:
+        day, clock = run.day_and_clock(event.time_ms)
+        if day != today:
+            weekday = "" if day.startswith("day") else f"{date.fromisoformat(day):%A}"
+            table.add_row(day, weekday, style="bold")
+            today = day
+        # What nobody knew then stands out.
+        table.add_row(*cells(event, f"  {clock}"), style="red" if event.side == "truth" else None)
+    return table
+
+
 # --- benchmarks ------------------------------------------------------------------------------------------
 
 
@@ -839,11 +970,11 @@ def _run_once(
     from sim.results import summary, write_result
 
     with _progress(loaded.scenario.name) as advance:
-        result = _simulate(loaded, seed, advance, slice_ms, watch=watch)
+        result, facts = _simulate(loaded, seed, advance, slice_ms, out, watch=watch)
     kpis = result.kpis()
     about = summary(result, kpis, limits(RunFacts.of(result)))
     if out is not None:
-        write_result(result, out, loaded=loaded, about=about)
+        write_result(result, out, loaded=loaded, about=about, facts=facts)
     if json:
         _write_json({**about, **({"out": str(out)} if out else {})})
         return
@@ -862,20 +993,30 @@ def _run_once(
 
 
 def _simulate(
-    loaded: "Loaded", seed: int, advance: Callable[[float], None], slice_ms: int | None, *, watch: bool
-) -> "Result":
-    """A run to its end, in slices, which change nothing."""
+    loaded: "Loaded",
+    seed: int,
+    advance: Callable[[float], None],
+    slice_ms: int | None,
+    out: Path | None,
+    *,
+    watch: bool,
+) -> "tuple[Result, FactsWriter | None]":
+    """A run to its end, in slices, which change nothing; its facts go to the folder as they come."""
     from sim.calendar import DAY_MS
+    from sim.results import begin_result
     from sim.simulation import Simulation
 
     simulation = Simulation(loaded, seed=seed)
+    facts = None if out is None else begin_result(simulation.trace, simulation.names(), out)
     step = slice_ms or DAY_MS
     while simulation.now_ms < simulation.end_ms:
         simulation.advance(min(simulation.end_ms, (simulation.now_ms // step + 1) * step))
         if watch:
             simulation.snapshot()
+        if facts is not None:
+            facts.write_ready()
         advance(simulation.now_ms / simulation.end_ms)
-    return simulation.result()
+    return simulation.result(), facts
 
 
 def _run_many(loaded: "Loaded", seeds: range, out: Path | None, *, json: bool) -> None:
@@ -891,7 +1032,7 @@ def _run_many(loaded: "Loaded", seeds: range, out: Path | None, *, json: bool) -
             def advance_one(done: float, index: int = index) -> None:
                 advance((index + done) / len(seeds))
 
-            result = _simulate(loaded, seed, advance_one, None, watch=False)
+            result, _ = _simulate(loaded, seed, advance_one, None, None, watch=False)
             values = {name: kpi["value"] for name, kpi in result.kpis().items()}
             runs.append({"seed": seed, "digest": result.digest, "kpis": values})
     kpis: dict[str, dict[str, Any]] = {}
@@ -1074,6 +1215,37 @@ def _list_checks() -> Rows:
     return _functions(CHECKS)
 
 
+def _sentences(choices: Mapping[str, Any]) -> Rows:
+    """The choices of a dict, each with its own sentence."""
+    return [{"name": name, "sentence": _first_sentence(choice.sentence)} for name, choice in choices.items()]
+
+
+def _list_plans() -> Rows:
+    from sim.counting import PLANS
+
+    return _sentences(PLANS)
+
+
+def _list_count_methods() -> Rows:
+    from sim.counting import METHODS
+
+    return _sentences(METHODS)
+
+
+def _list_errors() -> Rows:
+    from sim.facts import ERRORS
+    from sim.tracking import ERROR_SENTENCES
+
+    return [{"name": name, "sentence": ERROR_SENTENCES[name]} for name in ERRORS]
+
+
+def _list_faults() -> Rows:
+    from sim.facts import FAULTS
+    from sim.tracking import FAULT_SENTENCES
+
+    return [{"name": name, "sentence": FAULT_SENTENCES[name]} for name in FAULTS]
+
+
 def _list_profiles() -> Rows:
     from sim.layout import PROFILES
 
@@ -1090,6 +1262,10 @@ LISTS: Final[dict[str, tuple[str, Callable[[], Rows]]]] = {
     "dispatch": ("which work a free robot takes (policy.dispatch)", _list_dispatch),
     "dwell": ("where an idle robot waits (policy.dwell)", _list_dwell),
     "orders": ("how orders arise (demand.kind)", _list_orders),
+    "plans": ("which slots are counted, and when (counting.plan)", _list_plans),
+    "count-methods": ("how a slot is counted (counting.method)", _list_count_methods),
+    "errors": ("how truth and records part (records.*)", _list_errors),
+    "faults": ("what breaks (faults.*)", _list_faults),
     "profiles": ("how many boxes each slot holds (layout.profile)", _list_profiles),
     "scenarios": ("the scenarios that ship, with their questions", _list_scenarios),
     "kpis": ("what is measured", _list_kpis),
@@ -1142,9 +1318,13 @@ def _print_question(console: "Console", loaded: "Loaded") -> None:
 
 
 def _kpi_name(name: str) -> str:
-    for unit in ("_s", "_m"):
+    for unit in ("_s", "_m", "_h"):
         name = name.removesuffix(unit)
     return name.replace("_", " ")
+
+
+_FEW_HOURS: Final = 0.1
+"""Below so many hours, minutes and seconds say more."""
 
 
 def _amount(value: float | None, unit: str) -> str:
@@ -1153,11 +1333,11 @@ def _amount(value: float | None, unit: str) -> str:
         return "none"
     if unit == "share":
         return f"{value:.1%}".replace("%", " %")
-    if unit == "s":
-        return _duration(value)
+    if unit == "s" or (unit == "h" and 0 < abs(value) < _FEW_HOURS):
+        return _duration(value if unit == "s" else value * 3600)
     number = f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
     if number == "1" and unit.endswith("s"):
-        unit = unit.removesuffix("s")
+        unit = unit.removesuffix("es" if unit.endswith("xes") else "s")
     elif "/" in unit and value == 0:
         unit = ""
     return f"{number} {unit}".rstrip()

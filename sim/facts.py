@@ -58,7 +58,28 @@ station_consumed    station sku meters | A supply station has installed meters (
 slot_blocked        slot blocked | A slot is taken out of use (1) or put back (0).
 staging_overflow    box | Staging is full: the box goes to the flat store.
 box_state           box state | The asset state of a box's meters is set, from a stock list (codes: see assets.STATES).
-task_cancelled      task | A put-away or return that no robot has taken is called off: its box is wanted elsewhere.
+task_cancelled      task | A task is called off: its box is wanted elsewhere, or is not where it should be.
+error_made          error cause box mask slot | An error enters the world (cause: see ERRORS): box and meters that it hits; slot in which the truth now differs.
+error_found         error how box | The records meet the truth where an error had parted them (how: see LOOKS); the box is right again.
+box_recorded        box place column tier why | The record of a box is set apart from any move: where the ledger now says it is (why: see WHYS).
+meters_recorded     box mask why | The record of the meters in a box is set (why: see WHYS).
+discrepancy         slot expected found task | A robot or person meets another box than the recorded one, or none (NONE) where one was, or one where none was.
+slot_held           slot held | A discrepancy puts a slot on hold (1: no put-aways) or lets it go (0).
+count_planned       count plan slots | A counting plan names slots to be counted (plan: its place in counting.PLANS).
+slot_counted        count slot method look robot recorded seen | A slot has been counted (method: place in counting.METHODS; look 0 is the first): boxes on record there, and boxes seen.
+count_difference    count slot box what verdict | A count and the records differ on a box (what: see DIFFERENCES; verdict: see VERDICTS).
+count_ended         count slots differences boxes | The last slot of a count is done: slots counted, differences confirmed, and boxes seen, each once wherever it stood meanwhile.
+meters_damaged      box mask | Meters are damaged in handling; nobody has noticed yet.
+meters_scrapped     box mask person | Damaged meters are taken out of a box, to be scrapped.
+tag_replaced        box meter | The unreadable tag of a meter is replaced; meter counts from 0 within its box.
+fault_began         fault cause robot box place until | Something breaks (cause: see FAULTS); until is the planned end, NONE when not known yet.
+fault_ended         fault cause robot | It works again.
+box_came_back       box cause order | A box comes to the store again (cause: see RETURNS); its meters are those of its mask before it left.
+box_verified        box day | The meters of a box have been verified again; day is the new verification day.
+box_left            box cause | A box leaves the store other than by an order (cause: see RETURNS).
+empties             place boxes | Empty boxes at a place after some came or went.
+order_short         order line meters box | A hand-over lacks meters that the records promised; they are reserved anew.
+lot_recalled        lot boxes | A lot is recalled: so many of its boxes are on record in the store.
 """
 
 
@@ -82,6 +103,9 @@ BY_NUMBER: Final[tuple[Kind, ...]] = tuple(KINDS.values())
     BOX_RESERVED, BOX_FREED, METERS_PICKED, METERS_ISSUED, BOX_EMPTIED, ORDER_HANDED_OVER, BOX_EXPIRED,
     TASK_CREATED, TASK_ASSIGNED, TASK_DONE, TASK_RETURNED, ROBOT_STRETCH, TOUR_STARTED, TOUR_ENDED,
     BOX_DUG, BATTERY, PERSON_WORK, STATION_CONSUMED, SLOT_BLOCKED, STAGING_OVERFLOW, BOX_STATE, TASK_CANCELLED,
+    ERROR_MADE, ERROR_FOUND, BOX_RECORDED, METERS_RECORDED, DISCREPANCY, SLOT_HELD, COUNT_PLANNED, SLOT_COUNTED,
+    COUNT_DIFFERENCE, COUNT_ENDED, METERS_DAMAGED, METERS_SCRAPPED, TAG_REPLACED, FAULT_BEGAN, FAULT_ENDED,
+    BOX_CAME_BACK, BOX_VERIFIED, BOX_LEFT, EMPTIES_AT, ORDER_SHORT, LOT_RECALLED,
 ) = range(len(BY_NUMBER))  # fmt: skip
 
 TASK_CLASSES: Final = ("issue", "put_away", "loose_return", "empties", "count")
@@ -97,9 +121,42 @@ ACTIVITIES: Final = (
     WAIT_CHARGER, PARK, FAULT,
 ) = range(len(ACTIVITIES))  # fmt: skip
 
-WORK: Final = ("receive", "pick", "check")
-"""What a person does: unload and scan a box, pick loose meters, check and hand over."""
-RECEIVE, PICK, CHECK = range(3)
+WORK: Final = ("receive", "pick", "check", "carry", "count", "inspect", "repair", "sort")
+"""What a person does: unload and scan a box, pick loose meters, check and hand over, carry a box by hand, count a
+slot, open a box and count its meters, clear or repair what broke, sort returned meters."""
+RECEIVE, PICK, CHECK, CARRY, COUNT_SLOT, INSPECT, REPAIR, SORT = range(8)
+
+ERRORS: Final = ("wrong_slot", "lost_message", "short_packed", "unrecorded_removal", "damage", "miscount")
+"""How truth and records part: a box in another slot than the recorded one; a confirmation that never arrives; a box
+that comes with a meter less than advised; a meter taken and not written down; a meter damaged in handling; a box that
+counts overlooked and wrote off."""
+WRONG_SLOT, LOST_MESSAGE, SHORT_PACKED, UNRECORDED_REMOVAL, DAMAGE, MISCOUNT = range(6)
+
+LOOKS: Final = ("gate", "pick", "place", "count", "opening", "check", "left", "resent")
+"""Who finds an error: the receiving gate, a pick or place that meets another box, a count, whoever opens the box, the
+check at hand-over; `left`: nobody, its box has left the store; a message that is sent again."""
+GATE, AT_PICK, AT_PLACE, BY_COUNT, OPENING, AT_CHECK, NEVER, RESENT = range(8)
+
+WHYS: Final = ("error", "pick", "place", "count", "opening", "check", "gate", "resent")
+"""Why a record is set apart from a move: an error wrote it; or what was seen at a pick, a place, in a count, in an
+opened box, at the check, at the receiving gate; or a message that is sent again."""
+WHY_ERROR, WHY_PICK, WHY_PLACE, WHY_COUNT, WHY_OPENING, WHY_CHECK, WHY_GATE, WHY_RESENT = range(8)
+
+DIFFERENCES: Final = ("missing", "surplus", "meters")
+"""What a count says of a box: recorded and not seen; seen and recorded elsewhere; other meters than recorded."""
+MISSING, SURPLUS, METERS = range(3)
+
+VERDICTS: Final = ("noted", "confirmed", "refuted", "lost", "found")
+"""What becomes of it: noted at the first look; confirmed or refuted by the second; posted as a loss, or as found."""
+NOTED, CONFIRMED, REFUTED, LOST_POSTED, FOUND_POSTED = range(5)
+
+FAULTS: Final = ("breakdown", "minor_stop", "power", "station", "misshaped_box")
+BREAKDOWN, MINOR_STOP, POWER, STATION, MISSHAPED = range(5)
+
+RETURNS: Final = ("unused", "removed", "reverified", "transferred", "scrapped", "recalled")
+"""How a box comes back or leaves other than by an order: returned unused, meters removed from customers, for verification
+again, to or from another store, to be scrapped, recalled."""
+UNUSED, REMOVED, REVERIFIED, TRANSFERRED, SCRAPPED, RECALLED = range(6)
 
 EXOGENOUS: Final = frozenset({"order_released", "order_line", "station_consumed"})
 """Kinds that the demand digest covers, as far as their order is exogenous."""

@@ -12,8 +12,32 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from sim.facts import NONE, PUT_AWAY, TASK_CLASSES, WORK
+from sim.facts import (
+    CARRY,
+    CHECK,
+    CONFIRMED,
+    COUNT,
+    COUNT_SLOT,
+    DIFFERENCES,
+    ERRORS,
+    FAULTS,
+    FOUND_POSTED,
+    INSPECT,
+    ISSUE,
+    LOOKS,
+    LOST_POSTED,
+    NEVER,
+    NONE,
+    NOTED,
+    PICK,
+    PUT_AWAY,
+    RECEIVE,
+    REFUTED,
+    TASK_CLASSES,
+    WORK,
+)
 from sim.tables import (
+    DAY_MS,
     FOREVER,
     ORDER_CAUSES,
     ROBOT_CAUSES,
@@ -76,8 +100,44 @@ def open_orders(run: RunFacts) -> Steps:
     return steps(run.orders["start"], run.orders["end"])
 
 
+def wrong_slots(run: RunFacts) -> Steps:
+    """Slots for which the records do not name exactly the boxes that stand there."""
+    both, slots = run.both_sides, run.layout.slots
+    wrong = both["recorded"] != both["place"]
+    place = np.concatenate([both["place"][wrong], both["recorded"][wrong]])
+    start, end = np.tile(both["start"][wrong], 2), np.tile(both["end"][wrong], 2)
+    is_slot = (place >= 0) & (place < slots)
+    _, start, end = joined(place[is_slot], start[is_slot], end[is_slot])
+    return steps(start, end)
+
+
+def wrong_boxes(run: RunFacts) -> Steps:
+    """Boxes in the store, in truth or on record, that are not where the records say."""
+    return _weighed(run.both_sides, _boxes_apart(run)[0])
+
+
+def wrong_meters(run: RunFacts) -> Steps:
+    """Meters in the store, in truth or on record, that are not in the box or at the place on record."""
+    return _weighed(run.both_sides, _meters_apart(run)[0])
+
+
+def unfound_errors(run: RunFacts) -> Steps:
+    """Errors in the store that nobody has found yet."""
+    return steps(run.errors["start"], run.errors["end"])
+
+
 SERIES: Final[dict[str, Callable[[RunFacts], Steps]]] = {
-    series.__name__: series for series in (boxes_in_slots, staged_boxes, waiting_tasks, open_orders)
+    series.__name__: series
+    for series in (
+        boxes_in_slots,
+        staged_boxes,
+        waiting_tasks,
+        open_orders,
+        wrong_slots,
+        wrong_boxes,
+        wrong_meters,
+        unfound_errors,
+    )
 }
 """What can be drawn over time."""
 
@@ -93,7 +153,7 @@ def slot_fill(run: RunFacts) -> NDArray[np.float64]:
 
 
 def slot_visits(run: RunFacts) -> Ints:
-    """How often a robot took a box out of each slot or set one down in it."""
+    """How often a robot or a person took a box out of each slot or set one down in it."""
     moved = run.measured("box_moved")
     ours = moved["robot"] != NONE
     ends = np.concatenate([moved["from_place"][ours], moved["to_place"][ours]])
@@ -101,20 +161,31 @@ def slot_visits(run: RunFacts) -> Ints:
 
 
 def box_moves(run: RunFacts) -> KpiValue:
-    """Boxes that robots set down in a slot or at a port; digs are counted apart."""
-    task_class = look_up(run.tasks["task"], run.tasks["class"], run.set_downs["task"])
-    parts = {name: int((task_class == number).sum()) for number, name in enumerate(TASK_CLASSES)}
-    return {"value": int(run.set_downs["box"].size), "parts": parts}
+    """Boxes set down in a slot or at a port, by robots or by hand; digs are counted apart."""
+    moves = run.set_downs
+    task_class = look_up(run.tasks["task"], run.tasks["class"], moves["task"])
+    by_hand = moves["robot"] >= run.robots
+    parts = {name: int((task_class[~by_hand] == number).sum()) for number, name in enumerate(TASK_CLASSES)}
+    if by_hand.any():
+        parts["by_hand"] = int(by_hand.sum())
+    return {"value": int(moves["box"].size), "parts": parts}
 
 
 def boxes_per_hour(run: RunFacts) -> KpiValue:
-    """Box moves per hour that a robot drives or handles (gross) and per shift hour of the fleet (net)."""
+    """Box moves per hour that robots drive or handle and people carry (gross), and per shift hour (net)."""
     moves = int(run.set_downs["box"].size)
-    segments = run.segments
+    by_hand = int((run.set_downs["robot"] >= run.robots).sum())
+    segments, work = run.segments, run.table("person_work")
     works = np.isin(segments["cause"], [ROBOT_CAUSES.index(cause) for cause in _WORK_CAUSES])
-    work_ms = run.cut(segments["start"], segments["end"])[works].sum()
-    gross = _ratio(moves * _HOUR_MS, work_ms)
-    return {"value": gross, "parts": {"gross": gross, "net": _ratio(moves * _HOUR_MS, run.shift_ms)}}
+    work_ms = int(run.cut(segments["start"], segments["end"])[works].sum())
+    carries = work["work"] == CARRY
+    carry_ms = int(run.cut(work["time_ms"][carries], work["end"][carries]).sum())
+    gross = _ratio(moves * _HOUR_MS, work_ms + carry_ms)
+    parts = {"gross": gross, "net": _ratio(moves * _HOUR_MS, run.shift_ms)}
+    if by_hand:
+        parts["by_robot"] = _ratio((moves - by_hand) * _HOUR_MS, work_ms)
+        parts["by_hand"] = _ratio(by_hand * _HOUR_MS, carry_ms)
+    return {"value": gross, "parts": parts}
 
 
 _WORK_CAUSES: Final = ("travel", "handling", "digging")
@@ -187,11 +258,14 @@ def boxes_in(run: RunFacts) -> KpiValue:
 
 
 def boxes_out(run: RunFacts) -> KpiValue:
-    """Boxes that left the store, handed over whole or emptied."""
+    """Boxes that left the store, handed over whole, emptied, or otherwise (for verification, as scrap)."""
     moved = run.measured("box_moved")
     whole = int((moved["to_place"] == run.layout.handed_over).sum())
-    emptied = int((moved["to_place"] == run.layout.outside).sum())
-    return {"value": whole + emptied, "parts": {"whole": whole, "emptied": emptied}}
+    outside = int((moved["to_place"] == run.layout.outside).sum())
+    parts = {"whole": whole, "emptied": outside}
+    if away := _left_alone(run, moved):
+        parts |= {"emptied": outside - away, "otherwise": away}
+    return {"value": whole + outside, "parts": parts}
 
 
 def robot_utilisation(run: RunFacts) -> KpiValue:
@@ -280,24 +354,25 @@ def overflow_boxes(run: RunFacts) -> KpiValue:
 def overdue_meters(run: RunFacts) -> KpiValue:
     """Meters in the store whose verification is too old for issue, time mean."""
     stays = run.standing(run.in_store)
-    start = np.maximum(stays["start"], run.overdue_from(stays["box"]))
+    verified = run.verified_day(stays["box"], stays["seq"])
+    start = np.maximum(stays["start"], run.overdue_from(verified))
     return {"value": _ratio((run.cut(start, stays["end"]) * stays["meters"]).sum(), run.span_ms)}
 
 
 def overdue_meters_end(run: RunFacts) -> KpiValue:
     """Meters in the store whose verification is too old for issue, at the end."""
-    box, meters = _stock_at_end(run)
-    return {"value": int(meters[run.overdue_from(box) <= run.end_ms].sum())}
+    verified, meters = _stock_at_end(run)
+    return {"value": int(meters[run.overdue_from(verified) <= run.end_ms].sum())}
 
 
 def stock_age_days(run: RunFacts) -> KpiValue:
     """Days since the verification of the meters in the store, at the end."""
-    box, meters = _stock_at_end(run)
+    verified, meters = _stock_at_end(run)
     n = int(meters.sum())
     if not n:
         return {"value": None, "n": 0}
     today = run.calendar.ordinal(run.calendar.day_of(run.end_ms))
-    age = today - run.box_value("verified_day", box)
+    age = today - verified
     oldest = run.scenario.demand.max_age_days
     edges = sorted({round(oldest * k / 6) for k in range(1, 7)})
     parts, below = {}, 0
@@ -333,37 +408,204 @@ def share_of_issues_from_before_start(run: RunFacts) -> KpiValue:
 
 def record_accuracy_location(run: RunFacts) -> KpiValue:
     """Share of slots for which the records name exactly the boxes that stand there, time mean."""
-    stays, slots = run.stays, run.layout.slots
-    wrong = stays["recorded"] != stays["place"]
-    place = np.concatenate([stays["place"][wrong], stays["recorded"][wrong]])
-    start, end = np.tile(stays["start"][wrong], 2), np.tile(stays["end"][wrong], 2)
-    is_slot = (place >= 0) & (place < slots)
-    _, start, end = joined(place[is_slot], start[is_slot], end[is_slot])
-    share = _ratio(run.cut(start, end).sum(), slots * run.span_ms)
-    return {"value": None if share is None else 1.0 - share}
+    slots = run.layout.slots
+    always = Steps(np.array([min(run.start_ms, 0)]), np.array([slots]))
+    return _accuracy(run, wrong_slots(run), always)
 
 
 def record_accuracy_box(run: RunFacts) -> KpiValue:
     """Share of boxes in the store, in truth or on record, that are where the records say, time mean."""
-    return {"value": _record_accuracy(run, np.ones_like(run.stays["meters"]))}
+    return _accuracy(run, *(_weighed(run.both_sides, weight) for weight in _boxes_apart(run)))
 
 
 def record_accuracy_meter(run: RunFacts) -> KpiValue:
-    """Share of meters in the store, in truth or on record, that are where the records say, time mean."""
-    return {"value": _record_accuracy(run, run.stays["meters"])}
+    """Share of meters in the store, in truth or on record, that are in the box and at the place that the
+    records name, time mean.
+    """
+    return _accuracy(run, *(_weighed(run.both_sides, weight) for weight in _meters_apart(run)))
+
+
+def errors_made(run: RunFacts) -> KpiValue:
+    """Errors by which truth and records part, or that nobody notices when they happen."""
+    made = run.inside(run.errors["start"])
+    return {"value": int(made.sum()), "parts": _tally(run.errors["cause"][made], ERRORS)}
+
+
+def errors_found(run: RunFacts) -> KpiValue:
+    """Errors that were found, by who met them and by cause."""
+    errors = run.errors
+    if not errors["error"].size:
+        return {"value": None}
+    found = _found(run)
+    by_cause = _tally(errors["cause"][found], ERRORS)
+    parts = _tally(errors["how"][found], LOOKS[:NEVER])
+    return {"value": int(found.sum()), "parts": parts, "by_cause": by_cause}
+
+
+def errors_missed(run: RunFacts) -> KpiValue:
+    """Errors that nobody found: those in the store at the end, and those that left it with their box."""
+    errors = run.errors
+    if not errors["error"].size:
+        return {"value": None}
+    still = errors["how"] == NONE
+    left = (errors["how"] == NEVER) & run.inside(errors["end"])
+    parts = {"in_store": int(still.sum()), "left": int(left.sum())}
+    by_cause = _tally(errors["cause"][still | left], ERRORS)
+    return {"value": sum(parts.values()), "parts": parts, "by_cause": by_cause}
+
+
+def days_to_discovery(run: RunFacts) -> KpiValue:
+    """Days from an error until it is found, of those that were found; mean, also by cause."""
+    errors, found = run.errors, _found(run)
+    days = (errors["end"] - errors["start"])[found] / DAY_MS
+    if not days.size:
+        return {"value": None, "p50": None, "p95": None, "n": 0}
+    p50, p95 = np.quantile(days, [0.5, 0.95]).tolist()
+    by_cause = {
+        name: float(days[errors["cause"][found] == cause].mean())
+        for cause, name in enumerate(ERRORS)
+        if (errors["cause"][found] == cause).any()
+    }
+    return {"value": float(days.mean()), "p50": p50, "p95": p95, "n": int(days.size), "parts": by_cause}
+
+
+def discrepancies(run: RunFacts) -> KpiValue:
+    """Times that somebody met another box than the recorded one, or none, or one where none was recorded."""
+    met = run.measured("discrepancy")
+    nothing, unexpected = met["found"] == NONE, met["expected"] == NONE
+    parts = {
+        "another_box": int((~nothing & ~unexpected).sum()),
+        "no_box": int((nothing & ~unexpected).sum()),
+        "unexpected_box": int((~nothing & unexpected).sum()),
+    }
+    return {"value": int(met["slot"].size), "parts": parts}
+
+
+def boxes_on_hold(run: RunFacts) -> KpiValue:
+    """Boxes kept from orders until a discrepancy is cleared, time mean."""
+    held = run.holds["listed"] == 0
+    line = steps(run.holds["start"][held], run.holds["end"][held])
+    mean = line.mean(run.start_ms, run.end_ms)
+    return {"value": mean, "parts": {"mean": mean, "max": line.most(run.start_ms, run.end_ms)}}
+
+
+def slots_counted(run: RunFacts) -> KpiValue:
+    """Slots that were counted; second looks at a slot are counted apart."""
+    look = run.measured("slot_counted")["look"]
+    first = int((look == 0).sum())
+    return {"value": first, "parts": {"first_look": first, "second_look": int((look > 0).sum())}}
+
+
+def count_duration_h(run: RunFacts) -> KpiValue:
+    """Clock hours from the planning of a count until its last slot is done."""
+    counts = run.counts
+    done = (counts["done"] == 1) & run.inside(counts["end"])
+    hours = (counts["end"] - counts["start"])[done] / _HOUR_MS
+    if not hours.size:
+        return {"value": None, "p50": None, "p95": None, "n": 0}
+    p50, p95 = np.quantile(hours, [0.5, 0.95]).tolist()
+    return {"value": float(hours.mean()), "p50": p50, "p95": p95, "n": int(hours.size)}
+
+
+def count_robot_hours(run: RunFacts) -> KpiValue:
+    """Robot-hours spent on counting: driving to slots, reading and waiting on the way, without faults."""
+    segments = run.segments
+    task_class = look_up(run.tasks["task"], run.tasks["class"], segments["task"])
+    spent = run.cut(segments["start"], segments["end"]) * (task_class == COUNT)
+    by_cause = dict(
+        zip(ROBOT_CAUSES, sum_by(segments["cause"], spent, len(ROBOT_CAUSES)).tolist(), strict=True)
+    )
+    hours = {cause: by_cause[cause] / _HOUR_MS for cause in ("travel", "handling")}
+    hours["waiting"] = sum(by_cause[cause] for cause in ("aisle", "port", "conflict", "tour_wait")) / _HOUR_MS
+    return {"value": sum(hours.values()), "parts": hours}
+
+
+def count_person_hours(run: RunFacts) -> KpiValue:
+    """Person-hours spent on counting: slots counted by hand, and boxes opened to count their meters."""
+    worked = _people_ms(run)
+    parts = {WORK[work]: worked[WORK[work]] / _HOUR_MS for work in (COUNT_SLOT, INSPECT)}
+    return {"value": sum(parts.values()), "parts": parts}
+
+
+def differences_noted(run: RunFacts) -> KpiValue:
+    """Differences between records and what a count sees, at its first look."""
+    if not run.table("slot_counted")["slot"].size:
+        return {"value": None}
+    noted = run.measured("count_difference")
+    what = noted["what"][noted["verdict"] == NOTED]
+    return {"value": int(what.size), "parts": _tally(what, DIFFERENCES)}
+
+
+def count_false_alarms(run: RunFacts) -> KpiValue:
+    """Differences that a second look refutes; the share is of those that a second look judges."""
+    if not run.table("slot_counted")["slot"].size:
+        return {"value": None}
+    seen = run.measured("count_difference")
+    refuted, confirmed = seen["verdict"] == REFUTED, seen["verdict"] == CONFIRMED
+    n = int((refuted | confirmed).sum())
+    parts: dict[str, Any] = _tally(seen["what"][refuted], DIFFERENCES)
+    return {"value": int(refuted.sum()), "n": n, "parts": {**parts, "share": _ratio(refuted.sum(), n)}}
+
+
+def differences_posted(run: RunFacts) -> KpiValue:
+    """Boxes posted as a loss, or as found after that."""
+    if not run.table("slot_counted")["slot"].size:
+        return {"value": None}
+    verdict = run.measured("count_difference")["verdict"]
+    parts = {"lost": int((verdict == LOST_POSTED).sum()), "found": int((verdict == FOUND_POSTED).sum())}
+    return {"value": sum(parts.values()), "parts": parts}
+
+
+def availability(run: RunFacts) -> KpiValue:
+    """Up time of the robots over their up and down time (FEM 9.221), by the clock; in shifts beside it."""
+    segments = run.segments
+    down = segments["cause"] == ROBOT_CAUSES.index("fault")
+    parts = {}
+    for name, spent in (
+        ("by_clock", run.cut(segments["start"], segments["end"])),
+        ("in_shifts", run.open_cut(segments["start"], segments["end"])),
+    ):
+        parts[name] = _ratio(spent[~down].sum(), spent.sum())
+    return {"value": parts["by_clock"], "parts": parts}
+
+
+def performance_availability(run: RunFacts) -> KpiValue:
+    """Share of promises that were kept ((N - n) / N, VDI 4486): orders handed over by their due time, boxes
+    stored or served within 4 shift hours of their scan; what is open at the end counts once it is late.
+    """
+    orders, received = run.orders, run.received
+    of_orders = _kept(run, orders["done"] == 1, orders["end"], np.maximum(orders["late"], 0) > 0)
+    late = run.open_between(received["start"], received["end"]) > _PUT_AWAY_WITHIN_MS
+    of_boxes = _kept(run, received["done"] == 1, received["end"], late)
+    # An order that is open has no verdict of its own yet: it is late once its due time has passed.
+    overdue = int(((orders["done"] == 0) & (orders["due"] < run.end_ms)).sum())
+    of_orders = (of_orders[0], of_orders[1] + overdue)
+    kept, judged = (a + b for a, b in zip(of_orders, of_boxes, strict=True))
+    parts = {"orders": _ratio(*of_orders), "put_aways": _ratio(*of_boxes)}
+    return {"value": _ratio(kept, judged), "n": judged, "parts": parts}
+
+
+_PUT_AWAY_WITHIN_MS: Final = 4 * _HOUR_MS
+
+
+def faults(run: RunFacts) -> KpiValue:
+    """Times that something broke."""
+    return {"value": int(run.measured("fault_began")["fault"].size), "parts": _tally(
+        run.measured("fault_began")["cause"], FAULTS
+    )}  # fmt: skip
 
 
 def people_utilisation(run: RunFacts) -> KpiValue:
     """Share of the shift time of all people that is hands-on work."""
     worked, present_ms = _people_ms(run), run.scenario.people.count * run.shift_ms
-    parts = {name: _ratio(ms, present_ms) for name, ms in worked.items()}
+    parts = {name: _ratio(ms, present_ms) for name, ms in _works_shown(worked).items()}
     return {"value": _ratio(sum(worked.values()), present_ms), "parts": parts}
 
 
 def person_hours_per_1000_meters(run: RunFacts) -> KpiValue:
     """Hands-on person-hours per 1,000 meters issued."""
     worked, meters = _people_ms(run), _meters_issued(run)
-    parts = {name: _ratio(ms * 1000 / _HOUR_MS, meters) for name, ms in worked.items()}
+    parts = {name: _ratio(ms * 1000 / _HOUR_MS, meters) for name, ms in _works_shown(worked).items()}
     return {"value": _ratio(sum(worked.values()) * 1000 / _HOUR_MS, meters), "parts": parts}
 
 
@@ -398,6 +640,11 @@ _CHOICES: Final[dict[str, tuple[tuple[Callable[[RunFacts], KpiValue], str, Bette
         (digs, "boxes", "less"),
         (digs_per_retrieval, "boxes/box", "less"),
     ),
+    "Availability": (
+        (availability, "share", "more"),
+        (performance_availability, "share", "more"),
+        (faults, "times", "less"),
+    ),
     "People": (
         (people_utilisation, "share", "neither"),
         (person_hours_per_1000_meters, "h", "less"),
@@ -416,6 +663,21 @@ _CHOICES: Final[dict[str, tuple[tuple[Callable[[RunFacts], KpiValue], str, Bette
         (record_accuracy_location, "share", "more"),
         (record_accuracy_box, "share", "more"),
         (record_accuracy_meter, "share", "more"),
+        (errors_made, "errors", "less"),
+        (errors_found, "errors", "more"),
+        (errors_missed, "errors", "less"),
+        (days_to_discovery, "days", "less"),
+        (discrepancies, "times", "less"),
+        (boxes_on_hold, "boxes", "less"),
+    ),
+    "Counts": (
+        (slots_counted, "slots", "neither"),
+        (count_duration_h, "h", "less"),
+        (count_robot_hours, "h", "less"),
+        (count_person_hours, "h", "less"),
+        (differences_noted, "differences", "neither"),
+        (count_false_alarms, "differences", "less"),
+        (differences_posted, "boxes", "neither"),
     ),
 }
 
@@ -481,6 +743,7 @@ def _who_is_busy(run: RunFacts, busy: dict[str, float]) -> str:
 _NEAR_LIMIT: Final = 0.85
 _WAITS: Final = {
     "waiting_stock": "stock",
+    "count": "boxes that are not as recorded",
     "waiting_robot": "a robot",
     "waiting_people": "people",
     "outside_shifts": "the next shift",
@@ -513,7 +776,7 @@ def buffers(run: RunFacts) -> dict[str, Buffer]:
         "staging": [layout.staging],
         "overflow": [layout.overflow],
         "ports": [port.place for port in layout.ports],
-        "robots": [layout.robot_place(robot) for robot in range(run.robots)],
+        "robots": [layout.robot_place(robot) for robot in range(run.robots + run.hands)],
         "pick_station": [layout.pick_station],
         "loose_rack": [layout.loose_rack],
     }
@@ -548,38 +811,109 @@ def _people_ms(run: RunFacts) -> dict[str, int]:
     return dict(zip(WORK, spent.tolist(), strict=True))
 
 
+def _works_shown(worked: dict[str, int]) -> dict[str, int]:
+    """The kinds of work that every store has, and those others that were done."""
+    return {name: ms for name, ms in worked.items() if ms or WORK.index(name) in (RECEIVE, PICK, CHECK)}
+
+
 def _meters_issued(run: RunFacts) -> int:
     return int(bits(run.measured("meters_issued")["mask"]).sum())
 
 
 def _stock_at_end(run: RunFacts) -> tuple[Ints, Ints]:
-    """The boxes in the store at the end of the run, and the meters in each."""
+    """Of the boxes in the store at the end of the run, the day of verification and the meters of each."""
     stays = run.stays
     here = is_last(stays["box"]) & run.in_store[stays["place"]]
-    return stays["box"][here], stays["meters"][here]
+    return run.verified_day(stays["box"][here], stays["seq"][here]), stays["meters"][here]
 
 
-def _record_accuracy(run: RunFacts, weight: Ints) -> float | None:
-    stays = run.stays
-    counted = run.in_store[stays["place"]] | run.in_store[stays["recorded"]]
-    lasted = run.cut(stays["start"], stays["end"]) * weight * counted
-    return _ratio(lasted[stays["place"] == stays["recorded"]].sum(), lasted.sum())
+def _left_alone(run: RunFacts, moved: dict[str, Ints]) -> int:
+    """How many of these moves out of the store are of boxes that leave otherwise than by an order."""
+    away = run.table("box_left")
+    scale = run.end_ms + 1
+    keys = away["box"] * scale + away["time_ms"]
+    out = moved["to_place"] == run.layout.outside
+    return int(np.isin(moved["box"][out] * scale + moved["time_ms"][out], keys).sum())
+
+
+def _accuracy(run: RunFacts, wrong: Steps, counted: Steps) -> KpiValue:
+    """The share that is not wrong: its mean over time, at the start, at the end, and when it was least."""
+    ends = np.array([run.start_ms, run.end_ms])
+    wrong_ms, counted_ms = (np.diff(line.total_before(ends))[0] for line in (wrong, counted))
+    share = _ratio(wrong_ms, counted_ms)
+    if share is None:
+        return {"value": None}
+    changes = np.concatenate([wrong.times, counted.times])
+    times = np.append(
+        [run.start_ms, run.end_ms - 1], changes[(changes > run.start_ms) & (changes < run.end_ms)]
+    )
+    there = counted.at(times)
+    shares = 1.0 - np.divide(wrong.at(times), there, out=np.zeros(times.size), where=there > 0)
+    start, end = (float(shares[k]) if there[k] else None for k in (0, 1))
+    least = float(shares[there > 0].min())
+    return {"value": 1.0 - share, "parts": {"start": start, "end": end, "least": least}}
+
+
+def _boxes_apart(run: RunFacts) -> tuple[Ints, Ints]:
+    """For each row of `both_sides` whether its box is recorded wrong, and whether it counts at all (0, 1)."""
+    both = run.both_sides
+    counted = run.in_store[both["place"]] | run.in_store[both["recorded"]]
+    wrong = counted & (both["place"] != both["recorded"])
+    return wrong.astype(np.int64), counted.astype(np.int64)
+
+
+def _meters_apart(run: RunFacts) -> tuple[Ints, Ints]:
+    """For each row of `both_sides` how many meters of its box are recorded wrong, and how many count."""
+    both = run.both_sides
+    truth = both["truth"] * run.in_store[both["place"]]
+    record = both["record"] * run.in_store[both["recorded"]]
+    right = bits(np.bitwise_and(truth, record)) * (both["place"] == both["recorded"])
+    counted = bits(np.bitwise_or(truth, record))
+    return counted - right, counted
+
+
+def _weighed(table: dict[str, Ints], weight: Ints) -> Steps:
+    """The sum of the weights of the rows that last at an instant."""
+    some = weight > 0
+    return steps(table["start"][some], table["end"][some], weight[some])
+
+
+def _found(run: RunFacts) -> NDArray[np.bool_]:
+    """Which errors somebody found in the window."""
+    how = run.errors["how"]
+    found: NDArray[np.bool_] = (how != NONE) & (how != NEVER) & run.inside(run.errors["end"])
+    return found
+
+
+def _tally(numbers: Ints, names: tuple[str, ...]) -> dict[str, int]:
+    """How often each of the names occurs, given by their numbers."""
+    return {name: int((numbers == number).sum()) for number, name in enumerate(names)}
+
+
+def _kept(run: RunFacts, done: NDArray[np.bool_], end: Ints, late: NDArray[np.bool_]) -> tuple[int, int]:
+    """How many promises were kept, and of how many: those that ended, and those still open that are late."""
+    ended = done & run.inside(end)
+    return int((ended & ~late).sum()), int((ended | (~done & late)).sum())
 
 
 def _passed_over(run: RunFacts, key: Ints, tolerance: int) -> KpiValue:
     """How many boxes were reserved while one of their SKU with a key lower by more than tolerance was free.
 
-    Free is a whole box from its receiving scan (or time 0) until its first reservation or its expiry, unless
-    a robot has it in hand. Only that first reservation is judged: an open box is used up first anyway.
+    Free is a whole box from its receiving scan (or time 0) until its first reservation, its expiry or its
+    opening, unless somebody has it in hand or it is on hold. Only that first reservation is judged: an open
+    box is used up first anyway.
     """
     boxes, reserved, received = run.boxes, run.table("box_reserved"), run.table("box_received")
     first_box, first = np.unique(reserved["box"], return_index=True)
     taken = look_up(first_box, reserved["time_ms"][first], boxes["box"])
-    scanned = look_up(received["box"], received["time_ms"], boxes["box"])
+    scanned_box, scan = np.unique(received["box"], return_index=True)
+    scanned = look_up(scanned_box, received["time_ms"][scan], boxes["box"])
     usable = np.where(boxes["truck"] == NONE, boxes["time_ms"], np.where(scanned == NONE, FOREVER, scanned))
-    until = np.minimum(np.where(taken == NONE, FOREVER, taken), run.overdue_from(boxes["box"]))
+    until = np.minimum(np.where(taken == NONE, FOREVER, taken), run.overdue_from(boxes["verified_day"]))
+    opened = _opened(run)
+    until = np.minimum(until, opened)
     whole = boxes["meters"] == run.layout.meters_per_box
-    judged = (taken != NONE) & run.inside(taken) & whole
+    judged = (taken != NONE) & run.inside(taken) & whole & (taken <= opened)
     stock = np.flatnonzero(whole & (usable < until))
     hand, hand_start, hand_end = _in_hand(run)
     hand_start, hand_end = np.maximum(hand_start, usable[hand]), np.minimum(hand_end, until[hand])
@@ -599,15 +933,26 @@ def _passed_over(run: RunFacts, key: Ints, tolerance: int) -> KpiValue:
     return {"value": count, "n": n, "parts": {"share": _ratio(count, n)}}
 
 
+def _opened(run: RunFacts) -> Ints:
+    """When each row of `boxes` was opened without an order: to count its meters, or found not to be full."""
+    recorded, tasks = run.table("meters_recorded"), run.tasks
+    asked = (tasks["class"] == ISSUE) & (tasks["order"] == NONE)
+    opened = np.full(run.boxes["box"].size, FOREVER)
+    for box, time in ((recorded["box"], recorded["time_ms"]), (tasks["box"][asked], tasks["start"][asked])):
+        np.minimum.at(opened, np.searchsorted(run.boxes["box"], box), time)
+    return opened
+
+
 def _in_hand(run: RunFacts) -> tuple[Ints, Ints, Ints]:
-    """When a robot had boxes on board or was to put them away next, as (row of `boxes`, start, end)."""
+    """When boxes were on board, were to be put away next or were on hold, as (row of `boxes`, start, end)."""
     spans, tasks = run.task_spans, run.tasks
     row = np.searchsorted(tasks["task"], spans["task"])
     held = (spans["robot"] != NONE) & (tasks["class"][row] == PUT_AWAY)
-    aboard = run.standing(run.places([run.layout.robot_place(robot) for robot in range(run.robots)]))
-    box = np.concatenate([tasks["box"][row[held]], aboard["box"]])
-    start = np.concatenate([spans["start"][held], aboard["start"]])
-    end = np.concatenate([spans["end"][held], aboard["end"]])
+    carriers = range(run.robots + run.hands)
+    aboard = run.standing(run.places([run.layout.robot_place(carrier) for carrier in carriers]))
+    box = np.concatenate([tasks["box"][row[held]], aboard["box"], run.holds["box"]])
+    start = np.concatenate([spans["start"][held], aboard["start"], run.holds["start"]])
+    end = np.concatenate([spans["end"][held], aboard["end"], run.holds["end"]])
     return joined(np.searchsorted(run.boxes["box"], box), start, end)
 
 

@@ -254,6 +254,7 @@ class Layout:
     box_height_m : outer height of a box, in metres.
     access : "direct" or "stack_lifo".
     robots : robots of the store, each of which is a place for the boxes on board.
+    hands : people who may carry boxes; each is such a place, too, numbered after the robots.
 
     Raises
     ------
@@ -262,7 +263,14 @@ class Layout:
     """
 
     def __init__(
-        self, params: LayoutParams, *, meters_per_box: int, box_height_m: float, access: str, robots: int
+        self,
+        params: LayoutParams,
+        *,
+        meters_per_box: int,
+        box_height_m: float,
+        access: str,
+        robots: int,
+        hands: int = 0,
     ) -> None:
         self.params = params
         self.meters_per_box = meters_per_box
@@ -292,7 +300,7 @@ class Layout:
         self._hold_boxes()
         if self.boxes == 0:
             raise LayoutError([("layout.boxes_per_slot", "expected a slot that holds a box, found none")])
-        self._place_everything(ports, robots)
+        self._place_everything(ports, robots, hands)
 
     def _omit_faults(self) -> Iterator[Fault]:
         grid = f"{self.slot_name(1, 1, 1)} to {self.slot_name(self.rows, self.columns, self.levels)}"
@@ -357,7 +365,7 @@ class Layout:
                 taken[self._named(entry)] = 0
         return None if taken.all() else taken.tobytes()
 
-    def _place_everything(self, ports: Sequence[PortParams], robots: int) -> None:
+    def _place_everything(self, ports: Sequence[PortParams], robots: int, hands: int) -> None:
         params = self.params
         chargers = params.chargers
         first_port = self.slots
@@ -366,7 +374,8 @@ class Layout:
         first_area = first_mouth + self.aisles
         self._first_robot = first_area + len(AREAS)
         self.robots = robots
-        self.places = self._first_robot + robots
+        self.hands = hands
+        self.places = self._first_robot + robots + hands
 
         self.ports = [
             Port(
@@ -425,6 +434,7 @@ class Layout:
         of_chargers = [f"charger-{i + 1}" for i in range(len(self.chargers))]
         of_mouths = [f"mouth-{i + 1}" for i in range(self.aisles)]
         of_robots = [f"robot-{i + 1}" for i in range(self.robots)]
+        of_robots += [f"person-{i + 1}" for i in range(self.hands)]
         return (
             of_slots + [port.name for port in self.ports] + of_chargers + of_mouths + list(AREAS) + of_robots
         )
@@ -474,10 +484,21 @@ class Layout:
         raise LayoutError([("place", f"expected a place of this store, found {name!r}{near}")])
 
     def robot_place(self, robot: int) -> int:
-        """The place that stands for what robot number `robot` (from 0) has on board."""
-        if not 0 <= robot < self.robots:
+        """The place that stands for what robot number `robot` (from 0) has on board, or a person in hand."""
+        if not 0 <= robot < self.robots + self.hands:
             raise IndexError(f"no robot {robot}: there are {self.robots}")
         return self._first_robot + robot
+
+    def neighbours(self, slot: int) -> tuple[int, ...]:
+        """The slots beside, above and below a slot in its row that hold boxes, in ascending order."""
+        row, column, level = (int(each[slot]) for each in (self.row, self.column, self.level))
+        near = []
+        for c, v in ((column - 1, level), (column, level - 1), (column, level + 1), (column + 1, level)):
+            if 1 <= c <= self.columns and 1 <= v <= self.levels:
+                other = self.slot_at(row, c, v)
+                if other >= 0 and self.capacity[other]:
+                    near.append(other)
+        return tuple(sorted(near))
 
     def _grid_place(self, name: str) -> tuple[int, int, int] | None:
         """Row, column and level that a name means, also when written without leading zeros."""

@@ -26,6 +26,9 @@ QUALIFIED: Final = STATE_CODES["qualified_in_stock"]
 RESERVED: Final = STATE_CODES["reserved"]
 ISSUED: Final = STATE_CODES["issued_pending_install"]
 OVERDUE: Final = STATE_CODES["overdue_pending_reverify"]
+QUARANTINED: Final = STATE_CODES["quarantined"]
+LOST: Final = STATE_CODES["lost"]
+SURPLUS: Final = STATE_CODES["surplus_found"]
 
 _LEGAL: Final = [frozenset(STATE_CODES[s] for s in TRANSITIONS[name]) for name in STATES]
 
@@ -88,6 +91,10 @@ class Ledger:
             raise IllegalMove(f"box {box}: {STATES[self.state[box]]} -> {STATES[state]} is not allowed")
         self.state[box] = state
 
+    def may_become(self, box: int, state: int) -> bool:
+        """Whether an asset state may follow that of a box."""
+        return state in _LEGAL[self.state[box]]
+
     def allocate(self, rule: Rule, box: int, now_ms: int, stream: "Stream") -> tuple[int, int]:
         """Ask a rule for a slot and reserve a place there; gives slot and tier column, or (NONE, NONE)."""
         seen = self.seen(box, now_ms)
@@ -122,11 +129,15 @@ class Ledger:
 
     def release(self, box: int, slot: int, column: int, now_ms: int) -> None:
         """Give a place back that was reserved for a box which does not come after all."""
+        self.give_back(box, slot, column)
+        self.left(box, now_ms)
+
+    def give_back(self, box: int, slot: int, column: int) -> None:
+        """Give a place back that was reserved for a box, which stays in the racks elsewhere."""
         self.column_room[slot][column] += 1
         self.index.give(slot, self.lot[box])
         if self._promised is not None:
             self._promised[slot, column].remove(box)
-        self.left(box, now_ms)
 
     def left(self, box: int, now_ms: int) -> None:
         """Count the end of a box's stay in the racks."""
@@ -150,6 +161,19 @@ class Ledger:
         self.tier[box] = NONE
         self.column_room[slot][column] += 1
         self.index.give(slot, self.lot[box])
+
+    def found(self, box: int, slot: int, column: int, tier: int) -> None:
+        """Record a box where it was seen; no place was reserved for it."""
+        if self.cells[slot][column][tier] != NONE:
+            raise LedgerError(f"slot {slot} column {column} tier {tier} is recorded as taken")
+        if self.column_room[slot][column] <= 0:
+            raise LedgerError(f"slot {slot} column {column} has no room on record for box {box}")
+        self.column_room[slot][column] -= 1
+        self.index.take(slot, self.lot[box])
+        self.place[box] = slot
+        self.column[box] = column
+        self.tier[box] = tier
+        self.cells[slot][column][tier] = box
 
     def moved(self, box: int, place: int) -> None:
         """Record a box at a place outside the racks."""
@@ -202,5 +226,12 @@ class Ledger:
                 raise LedgerError(f"box {box} is offered to orders but is {STATES[self.state[box]]}")
 
     def differences(self, stock: "Stock") -> list[int]:
-        """Boxes whose recorded place is not the true one."""
-        return [b for b, place in enumerate(self.place) if place != stock.place[b]]
+        """Boxes whose recorded place or meters are not the true ones."""
+        return [
+            box
+            for box, place in enumerate(self.place)
+            if place != stock.place[box]
+            or self.column[box] != stock.column[box]
+            or self.tier[box] != stock.tier[box]
+            or self.mask[box] != stock.mask[box]
+        ]

@@ -27,8 +27,7 @@ import numpy as np
 from sim.allocation import ALIASES, HORIZON, OWN_RULES, POLICIES, BoxView, SlotIndex, rule_named
 from sim.facts import NONE
 from sim.regret import Stays, lower_bound_ms, oracle, stays_of
-from sim.scenario import Loaded, Scenario
-from sim.simulation import build_layout
+from sim.scenario import Loaded, Scenario, build_layout
 from sim.slots import Stack
 from sim.streams import Streams
 from sim.travel import Travel

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from sim import charts
 from sim.calendar import DAY_MS
-from sim.charts import NOTHING, day_words, duration
+from sim.charts import NOTHING, Table, day_words, duration
 from sim.kpis import GROUPS, KPIS, KpiValue, RunFacts, compute, limits
 from sim.ownrule import is_own
 
@@ -61,6 +61,9 @@ def render(result: Result) -> str:
         heat=charts.HEAT,
         time_split=charts.time_split(kpis),
         over_time=charts.over_time(run),
+        records=charts.records_over_time(run) if charts.has_records_to_show(run) else None,
+        record_cards=list(_record_cards(kpis)),
+        error_table=_error_table(kpis),
         lead_times=charts.lead_times(run),
         racks=charts.racks(run),
         narrow=charts.has_narrow_rows(run.layout),
@@ -131,6 +134,54 @@ def _cards(kpis: dict[str, KpiValue]) -> Iterator[Card]:
     yield Card("Hands-on work", NOTHING if hours is None else _number(hours), "h", "per 1,000 meters issued")
 
 
+def _record_cards(kpis: dict[str, KpiValue]) -> Iterator[Card]:
+    right, made, found = (kpis[name] for name in ("record_accuracy_location", "errors_made", "errors_found"))
+    parts = {name: _amount(share, "share") for name, share in right.get("parts", {}).items()}
+    value, unit = _amount(right["value"], "share").split(" ") if parts else (NOTHING, "")
+    note = f"time mean; least {parts['least']}, {parts['end']} at the end" if parts else "time mean"
+    yield Card("Slots recorded right", value, unit, note)
+    missed = kpis["errors_missed"]
+    lost = missed.get("parts", {"in_store": 0, "left": 0})
+    note = f"{made['value']:,} made; {lost['in_store']:,} still in the store, {lost['left']:,} left unseen"
+    yield Card("Errors found", f"{found['value'] or 0:,}", "", note)
+    days = kpis["days_to_discovery"]
+    late = "none was found" if days["value"] is None else f"95 % within {_number(days['p95'])} d"
+    yield Card("Error to discovery", NOTHING if days["value"] is None else _number(days["value"]), "d", late)
+    noted, alarms = kpis["differences_noted"]["value"], kpis["count_false_alarms"]
+    judged = f"of {alarms.get('n', 0):,} second looks; {noted or 0:,} noted at the first"
+    yield Card("False alarms", NOTHING if noted is None else f"{alarms['value']:,}", "", judged)
+    robot, counted = kpis["count_robot_hours"]["value"], kpis["slots_counted"]
+    looks = f"{counted['value']:,} slots, {counted['parts']['second_look']:,} second looks"
+    yield Card("Robot counts", _number(robot), "h", looks)
+    yield Card(
+        "People count", _number(kpis["count_person_hours"]["value"]), "h", "slots by hand, boxes opened"
+    )
+
+
+def _error_table(kpis: dict[str, KpiValue]) -> Table:
+    """The errors by cause: made, found, missed, and how long they stayed unknown."""
+    made, found, missed = (kpis[f"errors_{what}"] for what in ("made", "found", "missed"))
+    days, rows = kpis["days_to_discovery"].get("parts", {}), []
+    for cause, sentence in _CAUSES_OF_ERRORS.items():
+        numbers = [part.get(cause, 0) for part in (
+            made["parts"], found.get("by_cause", {}), missed.get("by_cause", {})
+        )]  # fmt: skip
+        if any(numbers):
+            lasted = _number(days[cause]) if cause in days else NOTHING
+            rows.append([sentence, *(f"{number:,}" for number in numbers), lasted])
+    return Table(["Error", "Made", "Found", "Missed", "Days to discovery, mean"], rows)
+
+
+_CAUSES_OF_ERRORS: Final = {
+    "wrong_slot": "Box set down in another slot than recorded",
+    "lost_message": "Put-away of which the records never heard",
+    "short_packed": "Box that came with a meter less than advised",
+    "unrecorded_removal": "Meter taken and not written down",
+    "damage": "Meter damaged in handling",
+    "miscount": "Box that counts overlooked and wrote off",
+}
+
+
 def _kpi_row(name: str, kpi: KpiValue) -> KpiRow:
     unit, better = KPIS[name].unit, KPIS[name].better
     details = []
@@ -138,7 +189,7 @@ def _kpi_row(name: str, kpi: KpiValue) -> KpiRow:
         details += [f"half within {_amount(kpi['p50'], unit)}", f"95 % within {_amount(kpi['p95'], unit)}"]
     if kpi.get("n"):
         details.append(f"n = {kpi['n']:,}")
-    if name not in _DRAWN:
+    if name not in _DRAWN and not (name.startswith("record_accuracy") and kpi["value"] == 1.0):
         parts = {key: part for key, part in kpi.get("parts", {}).items() if part}
         details += [
             f"{key.replace('_', ' ')} {_amount(part, 'share' if key == 'share' else unit)}"

@@ -5,8 +5,9 @@
     slots.parquet   one row a slot: where it is, what it held, how often it was visited
     report.html     the same for people
 
-The folder comes into being under another name and is renamed at the end, so that a folder with its own name
-is complete. Nothing in it tells when, where or by whom it was made.
+The folder comes into being under another name (`.NAME.unfinished`) and is renamed at the end, so that a
+folder with its own name is complete. A long run fills it while it goes on; what a run leaves that was cut off
+says that it is not all (`trace.read_parts`). Nothing in it tells when, where or by whom it was made.
 """
 
 import json
@@ -26,7 +27,7 @@ from sim.calendar import WorkCalendar
 from sim.ownrule import file_of, is_own, placeholder
 from sim.scenario import Loaded, ScenarioError, build_layout, from_dict, resolved, scenario_id
 from sim.simulation import Result
-from sim.trace import read_facts, sync_folder, write_facts
+from sim.trace import FactsError, FactsWriter, Trace, read_facts, read_parts, sync_folder
 from sim.words import printable
 
 if TYPE_CHECKING:
@@ -76,23 +77,48 @@ def refuse_folder(folder: Path) -> None:
         raise ResultError([f"{shown}: expected a folder that can be made, found that {above} {found}"])
 
 
-def write_result(result: Result, folder: Path, *, loaded: Loaded, about: Mapping[str, Any]) -> None:
+def _unfinished(folder: Path) -> Path:
+    """Where a result folder comes into being."""
+    folder = folder.resolve()
+    return folder.with_name(f".{folder.name}.unfinished")
+
+
+def begin_result(trace: Trace, names: Mapping[str, Any], folder: Path) -> FactsWriter:
+    """Begin the result folder of a run that goes on: its facts are written as they come.
+
+    `names` are those of `Simulation.names`. What an interrupted run has left under the same name is removed.
+    Raises as `write_result`.
+    """
+    refuse_folder(folder)
+    unfinished = _unfinished(folder)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    trace.names.update(names)
+    return FactsWriter(trace, unfinished / "facts")
+
+
+def write_result(
+    result: Result,
+    folder: Path,
+    *,
+    loaded: Loaded,
+    about: Mapping[str, Any],
+    facts: FactsWriter | None = None,
+) -> None:
     """Write the result folder of a run; an older one of the same name is replaced.
 
-    `about` is what `summary` gives. Raises ResultError when other files stand in the way, OSError as files
-    do.
+    `about` is what `summary` gives, `facts` what `begin_result` gave when the run began. Raises ResultError
+    when other files stand in the way, OSError as files do.
     """
     from sim.report import write_report
 
-    refuse_folder(folder)
+    if facts is None:
+        facts = begin_result(result.trace, result.names, folder)
     folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
+    unfinished = _unfinished(folder)
     try:
         result.trace.names.update(result.names)
-        write_facts(result.trace, unfinished / "facts")
+        facts.finish()
         write_slots(result, unfinished / "slots.parquet")
         write_report(result, unfinished / "report.html")
         text = json.dumps(
@@ -120,7 +146,7 @@ def read_result(folder: Path) -> Result:
     """
     shown = printable(str(folder))
     if not folder.is_dir():
-        found = "a file" if folder.exists() else "none"
+        found = "a file" if folder.exists() else f"none{_what_is_left(_unfinished(folder))}"
         raise ResultError([f"{shown}: expected a result folder, found {found}"])
     path = f"{shown}/{RESULT_FILE}"
     try:
@@ -128,7 +154,10 @@ def read_result(folder: Path) -> Result:
         values, seed, digest = document["resolved"], int(document["seed"]), str(document["digest"])
         end_ms = round(document["simulated_s"] * 1000)
     except FileNotFoundError:
-        raise ResultError([f"{shown}: expected a result folder, found no {RESULT_FILE} in it"]) from None
+        left = _what_is_left(folder)
+        raise ResultError(
+            [f"{shown}: expected a result folder, found no {RESULT_FILE} in it{left}"]
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise ResultError([f"{path}: expected the result of one run, found something else"]) from None
     try:
@@ -141,6 +170,20 @@ def read_result(folder: Path) -> Result:
         raise ResultError([f"{shown}: expected facts with digest {digest}, found {trace.digest()}"])
     calendar = WorkCalendar(scenario.calendar, scenario.time.start)
     return Result(trace, scenario, build_layout(scenario), calendar, seed, end_ms, trace.names)
+
+
+def _what_is_left(unfinished: Path) -> str:
+    """What an interrupted run has left in a folder, in words; nothing when there is none."""
+    if not (unfinished / "facts").is_dir():
+        return ""
+    try:
+        trace, _ = read_parts(unfinished / "facts")
+    except FactsError:
+        return (
+            f"; a run was interrupted before a part of its facts was finished ({printable(unfinished.name)})"
+        )
+    until = f"{len(trace):,} facts up to {trace.last_ms / 1000:,.0f} s"
+    return f"; an interrupted run has left {until} in {printable(unfinished.name)}, which are not all"
 
 
 def _own_rule(document: Mapping[str, Any]) -> str:

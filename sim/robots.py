@@ -6,30 +6,44 @@ in which nobody else can see or change anything is one timeout, recorded when it
 ports and chargers: a robot frees what it holds before it claims the next, so no ring of waiting robots can
 close.
 
-Left out: people in the aisles, faults, and re-optimising a tour that has begun.
+Faults (`faults`) cut stretches. Times to them are known ahead, so a stretch of work is a timeout up to its
+fault, a stretch of `FAULT` until the robot works again, and one of the same activity, place and height for
+the time that is left. Where the robot is follows from the facts: so far from the goal of its stretch as the
+time left until `arrive` takes; in a stretch of `FAULT`, or of waiting that leads to another place, where the
+one before it was cut.
+
+People may work in an aisle: robots that come to it wait until they have left.
+
+Left out: re-optimising a tour that has begun.
 """
 
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, cast
 
 from pydantic import StrictBool
-from simpy import Event, Timeout
+from simpy import Event, Interrupt, Timeout
 
+from sim.calendar import FOREVER
 from sim.facts import (
     BATTERY,
+    BREAKDOWN,
     CHARGE,
     COUNT,
     DIGGING,
     EMPTIES,
+    FAULT,
     GO_CHARGE,
     IDLE,
     ISSUE,
     LOOSE_RETURN,
+    MINOR_STOP,
     NONE,
     PARK,
+    POWER,
     PUT_AWAY,
     ROBOT_STRETCH,
     TASK_ASSIGNED,
@@ -46,12 +60,18 @@ from sim.facts import (
 from sim.params import JsonFloat, JsonInt, Params, fact
 
 if TYPE_CHECKING:
+    from simpy import Process
+
     from sim.clock import Clock
+    from sim.faults import Faults
     from sim.layout import Layout
     from sim.travel import Travel
 
 Life = Generator[Event, object, None]
 """Steps of a process: a generator that yields what it waits for."""
+
+Standing = Generator[Event, object, int]
+"""The same of a process that stands and waits; it gives a time in milliseconds."""
 
 
 class RobotParams(Params):
@@ -129,12 +149,13 @@ class Task:
     """One piece of robot work: a box to bring from a place to a place, or a slot to visit.
 
     `source` and `target` are places (a target slot may be NONE until pickup); `column` is the tier column
-    reserved at the target. `service_ms` is the time a visit takes.
+    reserved at the target. `service_ms` is the time a visit takes; visits `in_turn` are made in the order in
+    which they were posted.
     """
 
     __slots__ = (
-        "assigned", "box", "cancelled", "column", "created", "kind", "number", "order", "service_ms",
-        "source", "target",
+        "assigned", "box", "cancelled", "column", "created", "in_turn", "kind", "number", "order",
+        "service_ms", "source", "target",
     )  # fmt: skip
 
     def __init__(self, number: int, kind: int, box: int, source: int, target: int, created: int) -> None:
@@ -147,16 +168,22 @@ class Task:
         self.column = NONE
         self.order = NONE
         self.service_ms = 0
+        self.in_turn = False
         self.assigned = False
         self.cancelled = False
 
 
 class Robot:
-    """One robot: where it stands, what it carries and what it holds."""
+    """One robot: where it stands, what it carries and what it holds.
+
+    `bound` is the place of its stretch of work, NONE while it stands; `down_since` the instant (ms) since
+    which it is down, NONE while it works; `tasks` are those of its tour that are not done, by number; `task`
+    is the number of the one at which a fault met it; `out` what it waits for at the outbound port.
+    """
 
     __slots__ = (
-        "aisle", "board", "charge_ms", "charger", "fork", "number", "own", "place", "port", "slot",
-        "under_way_since", "wake", "z",
+        "aisle", "board", "bound", "charge_ms", "charger", "down_since", "fork", "number", "out", "own",
+        "place", "port", "process", "slot", "task", "tasks", "under_way_since", "waits", "wake", "z",
     )  # fmt: skip
 
     def __init__(self, number: int, own: int, place: int, charge_ms: float) -> None:
@@ -173,6 +200,13 @@ class Robot:
         self.slot = NONE
         self.under_way_since = NONE
         self.wake: Event | None = None
+        self.bound = NONE
+        self.down_since = NONE
+        self.task = NONE
+        self.tasks: dict[int, Task] = {}
+        self.out: Event | None = None
+        self.waits = False
+        self.process: Process | None = None
 
 
 class Lock:
@@ -191,6 +225,17 @@ class Lock:
             event.succeed()
         else:
             self.owner = NONE
+
+
+class Gate:
+    """An aisle that people work in or want to enter, and who waits there."""
+
+    __slots__ = ("inside", "people", "robots")
+
+    def __init__(self) -> None:
+        self.inside: set[int] = set()
+        self.people: deque[tuple[int, Event]] = deque()
+        self.robots: deque[Event] = deque()
 
 
 class DispatchView:
@@ -420,16 +465,19 @@ class Floor(Protocol):
     def locate(self, task: Task) -> bool: ...
     def assigned(self, task: Task) -> None: ...
     def unassigned(self, task: Task) -> None: ...
-    def picked(self, task: Task, robot: Robot) -> None: ...
-    def stored(self, task: Task, robot: Robot) -> None: ...
+    def picked(self, task: Task, robot: Robot) -> bool: ...
+    def stored(self, task: Task, robot: Robot) -> bool: ...
+    def brought_back(self, task: Task, robot: Robot, port: int) -> None: ...
     def delivered(self, task: Task, robot: Robot, port: int) -> None: ...
     def visited(self, task: Task, robot: Robot) -> None: ...
     def out_place(self, port: int) -> Event | None: ...
+    def out_given_up(self, port: int, place: Event) -> None: ...
     def where(self, box: int) -> tuple[int, int, int]: ...
     def landing(self, slot: int, column: int) -> int: ...
     def blocker_of(self, task: Task) -> int: ...
     def can_dig(self, task: Task, on_board: int) -> bool: ...
     def dig_target(self, box: int, task: Task, on_board: bool) -> tuple[int, int] | None: ...
+    def dig_given_up(self, box: int, target: tuple[int, int]) -> None: ...
     def dig_out(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None: ...
     def dig_in(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None: ...
 
@@ -449,6 +497,7 @@ class Fleet:
         dwell: str,
         ageing_ms: float,
         record: Callable[[tuple[int, ...]], None],
+        faults: "Faults | None" = None,
     ) -> None:
         self.env = env
         self.layout = layout
@@ -458,6 +507,10 @@ class Fleet:
         self.ageing_ms = ageing_ms
         self.waiting: list[deque[Task]] = [deque() for _ in range(5)]
         self.floor: Floor
+        self.on_work: Callable[[], None] | None = None
+        self.on_down: Callable[[int], None] | None = None
+        self._faults = faults if faults is not None and faults.is_on else None
+        self._gates: dict[int, Gate] = {}
         self._dispatch = DISPATCH[dispatch]
         self._view = DispatchView(self)
         self._dual = tours.command == "dual"
@@ -495,6 +548,8 @@ class Fleet:
 
     def start(self) -> None:
         """Set the robots to work, from the inbound port."""
+        if self._faults is not None:
+            self._faults.start(len(self.robots), self.layout.outbound, self._stop)
         for robot in self.robots:
             self.record(
                 (
@@ -510,7 +565,7 @@ class Fleet:
                     NONE,
                 )
             )
-            self.env.process(self._live(robot))
+            robot.process = self.env.process(self._live(robot))
 
     def post(self, task: Task) -> None:
         """Add a task to the work that waits, and wake a robot for it."""
@@ -518,12 +573,14 @@ class Fleet:
         self.nudge()
 
     def nudge(self) -> None:
-        """Wake a resting robot: work that could not start before may do so now."""
+        """Wake a resting robot, and tell `on_work`: work that could not start before may do so now."""
         for robot in self.robots:
-            if robot.wake is not None:
+            if robot.wake is not None and robot.down_since == NONE:
                 robot.wake.succeed()
                 robot.wake = None
-                return
+                break
+        if self.on_work is not None:
+            self.on_work()
 
     def drop_cancelled(self, task_class: int) -> deque[Task]:
         """The queue of a class, without cancelled tasks at its head."""
@@ -532,10 +589,118 @@ class Fleet:
             queue.popleft()
         return queue
 
+    # -- people who step in -------------------------------------------------------------------------
+
+    def down_since_ms(self, robot: int) -> int:
+        """The instant since which a robot is down without a break, or NONE when it is in order."""
+        return self.robots[robot].down_since
+
+    def hand_tasks(self, limit: int) -> list[Task]:
+        """Up to so many tasks for people to carry, taken off the queues: no visits; nothing is recorded yet.
+
+        The dispatch rule says which class comes first; each is one that can be done as things stand.
+        """
+        kinds = [kind for kind in range(5) if self.waiting[kind] and self.drop_cancelled(kind)]
+        found: list[Task] = []
+        if any(kind != COUNT for kind in kinds):
+            seed = self._dispatch(self._view)
+            for kind in sorted(kinds, key=lambda kind: kind != seed):
+                if kind != COUNT:
+                    self._draw(kind, found, limit)
+        return found
+
+    def take_boxes_off(self, robot: int) -> list[Task]:
+        """Take over from a robot that is down: the tasks whose boxes were on board, for people to finish.
+
+        What it has not begun goes back to the queues. Blockers that it dug out stay on board, and in free
+        stacks the task that it is digging for stays its own. Of a robot that is in order nothing is taken.
+        """
+        dead = self.robots[robot]
+        if dead.down_since == NONE:
+            return []
+        aboard = [task for task in dead.tasks.values() if task.kind != COUNT and task.box in dead.board]
+        for task in aboard:
+            dead.board.remove(task.box)
+            if dead.fork == task.box:
+                dead.fork = NONE
+            self._finish(dead, task)
+        stacks = self.params.access == "stack_lifo"
+        rest = [task for task in dead.tasks.values() if not (stacks and task.number == dead.task)]
+        for task in reversed(rest):
+            self._return(task, dead)
+        if dead.out is not None and not dead.board:
+            place, dead.out = dead.out, None
+            self.floor.out_given_up(dead.place, place)
+            if not place.triggered:
+                place.succeed()
+        for _ in rest:
+            self.nudge()
+        return aboard
+
+    def enter_by_hand(self, aisle: int, person: int) -> Life:
+        """Have a person wait until no robot is under way in an aisle; from then on robots keep out of it.
+
+        Robots that come for the aisle wait as soon as a person does. One that stands there, down or at rest,
+        keeps nobody out; it stays where it is until the last person has left.
+        """
+        gate = self._gates.get(aisle)
+        if gate is None:
+            gate = self._gates[aisle] = Gate()
+        if not self._is_busy(aisle):
+            gate.inside.add(person)
+            return
+        event = Event(self.env)
+        gate.people.append((person, event))
+        yield event
+
+    def leave_by_hand(self, aisle: int, person: int) -> None:
+        """Have a person leave an aisle; the robots that wait for it go on when nobody is left in it."""
+        gate = self._gates[aisle]
+        gate.inside.remove(person)
+        if not gate.inside and not gate.people:
+            del self._gates[aisle]
+            for event in gate.robots:
+                event.succeed()
+
+    def _is_busy(self, aisle: int) -> bool:
+        """Whether a robot is under way in an aisle, into it or out of it."""
+        zone = self._zone
+        return any(r.bound != NONE and aisle in (zone[r.bound], zone[r.place]) for r in self.robots)
+
+    def _let_people_in(self) -> None:
+        """Let people into the aisles that they wait for, as far as no robot is under way there."""
+        for aisle, gate in self._gates.items():
+            if gate.people and not self._is_busy(aisle):
+                for person, event in gate.people:
+                    gate.inside.add(person)
+                    event.succeed()
+                gate.people.clear()
+
+    def _mind_people(
+        self, robot: Robot, place: int, task: int, on_way: tuple[int, int] | None = None
+    ) -> Life:
+        """Wait while people are in the way, or come first: before a stretch, or (`on_way`) in the middle."""
+        zone = self._zone
+        while True:
+            here = zone[robot.place]
+            for aisle in (here, zone[place]):
+                gate = self._gates.get(aisle)
+                comes = aisle != here and on_way is None
+                if gate is not None and (gate.inside or (gate.people and comes)):
+                    break
+            else:
+                return
+            event = Event(self.env)
+            gate.robots.append(event)
+            yield from self._stand(robot, WAIT_AISLE, task, event, on_way)
+
     # -- one robot's life -------------------------------------------------------------------------
 
     def _live(self, robot: Robot) -> Life:
         while True:
+            if self._gates:
+                robot.bound = NONE
+                self._let_people_in()
             if robot.charge_ms < self._low_ms and self.layout.chargers:
                 yield from self._charge(robot)
             tour = self._plan()
@@ -565,9 +730,9 @@ class Fleet:
             outward: list[Task] = []
             if lead != ISSUE or self._dual:
                 for kind in _INWARD_FIRST.get(lead, _INWARD):
-                    self._draw(kind, inward)
+                    self._draw(kind, inward, self._carry)
             if lead == ISSUE or self._dual:
-                self._draw(ISSUE, outward)
+                self._draw(ISSUE, outward, self._carry)
             if inward or outward:
                 wait = 0 if outward else self._worth_waiting(inward)
                 if wait <= 0:
@@ -583,10 +748,10 @@ class Fleet:
             return 0
         return min(task.created for task in inward) + self._max_wait - self.env._now
 
-    def _draw(self, task_class: int, into: list[Task]) -> None:
+    def _draw(self, task_class: int, into: list[Task], limit: int) -> None:
         queue = self.waiting[task_class]
         skipped: list[Task] = []
-        while queue and len(into) < self._carry:
+        while queue and len(into) < limit:
             task = queue.popleft()
             if task.cancelled:
                 continue
@@ -598,61 +763,82 @@ class Fleet:
 
     def _run(self, robot: Robot, inward: list[Task], outward: list[Task], visits: list[Task]) -> Life:
         """One tour: fetch at the ports, call at the slots in the best order, deliver."""
-        env, record, floor, layout = self.env, self.record, self.floor, self.layout
+        env, record, faults = self.env, self.record, self._faults
         tour = self._tours
         self._tours += 1
         record((env._now, TOUR_STARTED, robot.number, tour, len(inward), len(outward)))
         for tasks in (inward, outward, visits):
             for task in tasks:
                 task.assigned = True
+                robot.tasks[task.number] = task
                 record((env._now, TASK_ASSIGNED, task.number, robot.number, tour))
-                floor.assigned(task)
+                self.floor.assigned(task)
+                if faults is not None:
+                    faults.mission(robot.number, task.number)
         if visits:
             yield from self._visit(robot, visits)
-            record((env._now, TOUR_ENDED, robot.number, tour))
-            return
-        ports = [layout.outbound if task.kind == LOOSE_RETURN else task.source for task in inward]
+        else:
+            yield from self._fetch(robot, inward)
+            yield from self._call_at_slots(robot, inward, outward)
+            for task in outward:
+                if task.box in robot.board:
+                    yield from self._deliver(robot, task)
+        for task in list(robot.tasks.values()):
+            self._finish(robot, task)
+        record((env._now, TOUR_ENDED, robot.number, tour))
+
+    def _fetch(self, robot: Robot, inward: list[Task]) -> Life:
+        """Take the boxes of a tour on board at the ports where they stand, port by port."""
+        outbound = self.layout.outbound
+        ports = [outbound if task.kind == LOOSE_RETURN else task.source for task in inward]
         for port in sorted(set(ports)):
             for task, fetch_at in zip(inward, ports, strict=True):
-                if fetch_at == port:
+                if fetch_at == port and task.number in robot.tasks:
                     yield from self._pick_box(robot, task, port, self._z[port])
-                    floor.picked(task, robot)
+
+    def _call_at_slots(self, robot: Robot, inward: list[Task], outward: list[Task]) -> Life:
+        """Set down and take boxes at the slots of a tour in the best order, but for what people took over."""
         stores: dict[int, list[Task]] = {}
-        for task in inward:
-            stores.setdefault(task.target, []).append(task)
         takes: dict[int, list[Task]] = {}
+        for task in inward:
+            if task.number in robot.tasks:
+                stores.setdefault(task.target, []).append(task)
         for task in outward:
-            takes.setdefault(task.source, []).append(task)
+            if task.number in robot.tasks:
+                takes.setdefault(task.source, []).append(task)
         stops = [(slot, -len(tasks)) for slot, tasks in stores.items()]
         stops += [(slot, len(tasks)) for slot, tasks in takes.items()]
-        delivery = layout.outbound if outward else NONE
-        for index in order_stops(robot.place, stops, delivery, len(inward), self._carry, self._stop_cost):
+        load = sum(map(len, stores.values()))
+        delivery = self.layout.outbound if outward else NONE
+        for index in order_stops(robot.place, stops, delivery, load, self._carry, self._stop_cost):
             slot, change = stops[index]
             if change < 0:
                 for task in stores[slot]:
-                    yield from self._set_down(robot, task, slot)
-                    floor.stored(task, robot)
+                    yield from self._set_down(robot, task)
             else:
                 yield from self._take_boxes(robot, takes[slot])
-        for task in outward:
-            if task.box in robot.board:
-                yield from self._deliver(robot, task)
-        record((env._now, TOUR_ENDED, robot.number, tour))
 
     def _visit(self, robot: Robot, visits: list[Task]) -> Life:
         """Call at slots one after another; urgent work takes over between two of them."""
         stops = [(task.target, 0) for task in visits]
-        order = order_stops(robot.place, stops, self.layout.inbound, 0, 1, self._stop_cost)
+        order = list(range(len(visits)))
+        if not visits[0].in_turn:
+            order = order_stops(robot.place, stops, self.layout.inbound, 0, 1, self._stop_cost)
         for k, index in enumerate(order):
             task = visits[index]
+            if task.number not in robot.tasks:
+                continue
             if k and self._is_urgent():
                 for rest in reversed(order[k:]):
-                    self._return(visits[rest], robot)
+                    if visits[rest].number in robot.tasks:
+                        self._return(visits[rest], robot)
                 return
             yield from self._go(
                 robot, task.target, self._z[task.target], task.service_ms, WORKING, task.number
             )
-            self.floor.visited(task, robot)
+            if task.number in robot.tasks:
+                self._finish(robot, task)
+                self.floor.visited(task, robot)
         if not self._dual:
             yield from self._go(robot, self.layout.inbound, 0, 0, WORKING, NONE)
 
@@ -664,6 +850,9 @@ class Fleet:
     def _return(self, task: Task, robot: Robot) -> None:
         """Put a task back to the head of its queue: the tour was replanned."""
         task.assigned = False
+        self._finish(robot, task)
+        if task.cancelled:
+            return
         self.record((self.env._now, TASK_RETURNED, task.number, robot.number))
         self.floor.unassigned(task)
         self.waiting[task.kind].appendleft(task)
@@ -671,11 +860,20 @@ class Fleet:
     def _postpone(self, task: Task, robot: Robot) -> None:
         """Put a task back that cannot be done as the store stands; it is tried again a little later."""
         task.assigned = False
+        self._finish(robot, task)
+        if task.cancelled:
+            return
         self.record((self.env._now, TASK_RETURNED, task.number, robot.number))
         self.floor.unassigned(task)
         timer = Timeout(self.env, RETRY_MS)
         assert timer.callbacks is not None
         timer.callbacks.append(lambda _: self.post(task))
+
+    def _finish(self, robot: Robot, task: Task) -> None:
+        """Strike a task off a robot's tour: it is done, or somebody else's."""
+        robot.tasks.pop(task.number, None)
+        if self._faults is not None:
+            self._faults.forget(task.number)
 
     # -- handling ---------------------------------------------------------------------------------
 
@@ -685,23 +883,53 @@ class Fleet:
         if robot.fork != NONE:
             handle += self._transfer
         yield from self._go(robot, place, z, handle, WORKING, task.number)
-        robot.board.append(task.box)
-        robot.fork = task.box if self._carry > 1 else NONE
+        if task.number in robot.tasks:
+            self._load(robot, task.box)
+            self.floor.picked(task, robot)
 
-    def _set_down(self, robot: Robot, task: Task, slot: int) -> Life:
-        if not self._alone:  # the tier is known when nobody else can change it
-            yield from self._enter(robot, slot, WORKING, task.number)
-        z = self._z[slot] + self.layout.tier_mm * self.floor.landing(slot, task.column)
-        yield from self._put(robot, task.box, slot, z, WORKING, task.number)
+    def _set_down(self, robot: Robot, task: Task) -> Life:
+        """Store a task's box; a place that is found taken is left for another one that the floor names."""
+        floor = self.floor
+        while task.number in robot.tasks and (slot := task.target) != NONE:
+            if not self._alone:  # the tier is known when nobody else can change it
+                yield from self._enter(robot, slot, WORKING, task.number)
+                if task.number not in robot.tasks:
+                    return
+            z = self._z[slot] + self.layout.tier_mm * floor.landing(slot, task.column)
+            yield from self._bring(robot, task.box, slot, z, WORKING, task.number)
+            if task.number in robot.tasks and floor.stored(task, robot):
+                self._unload(robot, task.box)
+                self._finish(robot, task)
+                return
+        port = self.layout.inbound
+        if task.number in robot.tasks:
+            yield from self._put(robot, task.box, port, self._z[port], WORKING, task.number)
+        if task.number in robot.tasks:
+            self._finish(robot, task)
+            floor.brought_back(task, robot, port)
 
     def _put(self, robot: Robot, box: int, place: int, z: int, activity: int, task: int) -> Life:
-        """Drive to a place and set a box down there, with its way from the rack on board to the fork."""
+        """Drive to a place and set a box down there, unless people take it off on the way."""
+        yield from self._bring(robot, box, place, z, activity, task)
+        if box in robot.board:
+            self._unload(robot, box)
+
+    def _bring(self, robot: Robot, box: int, place: int, z: int, activity: int, task: int) -> Life:
+        """Drive to a place and hold a box out there, with its way from the rack on board to the fork."""
         handle = self._place
         if self._carry > 1 and robot.fork != box:
             handle += self._transfer if robot.fork == NONE else 2 * self._transfer
         yield from self._go(robot, place, z, handle, activity, task)
+        if box in robot.board:
+            robot.fork = box if self._carry > 1 else NONE
+
+    def _unload(self, robot: Robot, box: int) -> None:
         robot.board.remove(box)
         robot.fork = NONE
+
+    def _load(self, robot: Robot, box: int) -> None:
+        robot.board.append(box)
+        robot.fork = box if self._carry > 1 else NONE
 
     def _take_boxes(self, robot: Robot, tasks: list[Task]) -> Life:
         """Take all boxes wanted at a slot, digging where others stand on them."""
@@ -709,19 +937,30 @@ class Fleet:
             yield from self._take_from_stacks(robot, tasks)
             return
         for task in tasks:
-            slot, _, tier = self.floor.where(task.box)
-            yield from self._grip(robot, task.box, slot, tier, WORKING, task.number)
-            self.floor.picked(task, robot)
+            if task.number not in robot.tasks:
+                continue
+            reached = None
+            # The record may change on the way there: then the robot goes on to where the box is now recorded.
+            while (at := self.floor.where(task.box)) != reached and at[1] != NONE and not task.cancelled:
+                reached = at
+                yield from self._reach(robot, at[0], at[2], WORKING, task.number)
+            if task.number in robot.tasks:
+                self._take(robot, task)
 
-    def _grip(
-        self, robot: Robot, box: int, slot: int, tier: int, activity: int, task: int, *, again: bool = False
+    def _take(self, robot: Robot, task: Task) -> None:
+        """Have a task's box on board, if it is where the records have it."""
+        if self.floor.picked(task, robot):
+            self._load(robot, task.box)
+        else:
+            self._finish(robot, task)
+
+    def _reach(
+        self, robot: Robot, slot: int, tier: int, activity: int, task: int, *, again: bool = False
     ) -> Life:
-        """Take a box on board from a tier of a slot; `again`: it came with the handling unit before it."""
+        """Drive to a tier of a slot and take a box; `again`: it came with the handling unit before it."""
         handle = self._pick + (self._transfer if robot.fork != NONE else 0)
         z = self._z[slot] + self.layout.tier_mm * tier
         yield from self._go(robot, slot, z, 0 if again else handle, activity, task)
-        robot.board.append(box)
-        robot.fork = box if self._carry > 1 else NONE
 
     def _take_from_stacks(self, robot: Robot, tasks: list[Task]) -> Life:
         """The same from free stacks: the highest box of each stack first, blockers moved out of the way."""
@@ -729,11 +968,12 @@ class Fleet:
         tasks.sort(key=lambda t: (floor.where(t.box)[1], -floor.where(t.box)[2]))
         before: tuple[int, int] | None = None
         for task in tasks:
+            if task.number not in robot.tasks:
+                continue
             held: list[tuple[int, tuple[int, int]]] = []
-            blocker = NONE
-            begun = False
-            while True:
-                slot, column, tier = floor.where(task.box)
+            begun = took = False
+            while not took:
+                there = slot, column, tier = floor.where(task.box)
                 if column == NONE:
                     break
                 # What stands on the box is known on arrival, when nobody else can change it.
@@ -742,7 +982,11 @@ class Fleet:
                     continue
                 blocker = floor.blocker_of(task)
                 if blocker == NONE:
-                    break
+                    again = self._by_stack and before == (slot, column)
+                    yield from self._reach(robot, slot, tier, WORKING, task.number, again=again)
+                    took = self._is_as_before(task, there, blocker)
+                    before = (slot, column) if took else None
+                    continue
                 if not begun and not floor.can_dig(task, self._carry - len(robot.board) - 1):
                     break
                 begun = True
@@ -750,22 +994,27 @@ class Fleet:
                 if target is None:
                     break
                 before = None
-                yield from self._grip(robot, blocker, slot, floor.where(blocker)[2], DIGGING, task.number)
+                yield from self._reach(robot, slot, floor.where(blocker)[2], DIGGING, task.number)
+                if not self._is_as_before(task, there, blocker):
+                    floor.dig_given_up(blocker, target)
+                    continue
+                self._load(robot, blocker)
                 floor.dig_out(blocker, task, robot, target)
                 if target[0] == NONE:
                     held.append((blocker, (slot, column)))
                 else:
                     yield from self._dig_down(robot, blocker, task, target)
-            took = column != NONE and blocker == NONE
             if took:
-                again = self._by_stack and before == (slot, column)
-                yield from self._grip(robot, task.box, slot, tier, WORKING, task.number, again=again)
-                before = (slot, column)
-                floor.picked(task, robot)
+                self._take(robot, task)
             for box, origin in reversed(held):
                 yield from self._dig_down(robot, box, task, origin)
             if not took:
                 self._postpone(task, robot)
+
+    def _is_as_before(self, task: Task, there: tuple[int, int, int], blocker: int) -> bool:
+        """Whether a stack is as the robot found it: while it was down, people may have worked there."""
+        floor = self.floor
+        return self._faults is None or (floor.where(task.box) == there and floor.blocker_of(task) == blocker)
 
     def _dig_down(self, robot: Robot, blocker: int, task: Task, target: tuple[int, int]) -> Life:
         slot, column = target
@@ -780,10 +1029,21 @@ class Fleet:
         port = task.target
         if robot.place != port:
             yield from self._go(robot, port, self._z[port], 0, WORKING, task.number)
-        while (free := self.floor.out_place(port)) is not None:
+        while task.number in robot.tasks and (free := self._out_place(robot, port)) is not None:
             yield from self._stand(robot, WAIT_PORT, task.number, free)
-        yield from self._put(robot, task.box, port, self._z[port], WORKING, task.number)
-        self.floor.delivered(task, robot, port)
+            robot.out = None
+        if task.number in robot.tasks:
+            yield from self._put(robot, task.box, port, self._z[port], WORKING, task.number)
+        if task.number in robot.tasks:
+            self._finish(robot, task)
+            self.floor.delivered(task, robot, port)
+
+    def _out_place(self, robot: Robot, port: int) -> Event | None:
+        """None when a box can be set down at the outbound port, else what to wait for."""
+        if self._faults is not None and self._faults.blocked is not None:
+            return self._faults.blocked
+        robot.out = self.floor.out_place(port)
+        return robot.out
 
     # -- moving -----------------------------------------------------------------------------------
 
@@ -796,6 +1056,8 @@ class Fleet:
             if here != place == robot.place and place in self._ports:  # reached, and then claimed
                 handle += self._positioning
             here = robot.place
+        if self._gates:
+            yield from self._mind_people(robot, place, task)
         if here == place:
             travel = self._lift(robot, z) if z != robot.z else 0
         else:
@@ -803,16 +1065,22 @@ class Fleet:
                 self.travel.between_ms(here, robot.z, place, z) if self._alone else self._way(robot, place, z)
             )
             handle += self._positioning
-        now = env._now
-        arrive = now + travel
-        self.record(
-            (now, ROBOT_STRETCH, robot.number, activity, here, place, z, arrive, arrive + handle, task)
-        )
-        robot.charge_ms -= travel + handle
+        robot.bound = place
         robot.under_way_since = NONE
-        yield Timeout(env, travel + handle)
+        if self._faults is None:
+            now = env._now
+            arrive = now + travel
+            self.record(
+                (now, ROBOT_STRETCH, robot.number, activity, here, place, z, arrive, arrive + handle, task)
+            )
+            robot.charge_ms -= travel + handle
+            yield Timeout(env, travel + handle)
+        else:
+            yield from self._spend(robot, activity, place, z, travel, handle, task)
         robot.place = place
         robot.z = z
+        if self._gates:
+            self._let_people_in()
 
     def _enter(self, robot: Robot, place: int, activity: int, task: int) -> Life:
         """Claim what a place needs: its aisle where robots cannot pass, else the slot or the port itself.
@@ -860,28 +1128,146 @@ class Fleet:
 
     def _drive(self, robot: Robot, place: int, activity: int, task: int) -> Life:
         """Drive to a port or a mouth without doing anything there; the fork stays at its height."""
+        if self._gates:
+            yield from self._mind_people(robot, place, task)
         now, travel = self.env._now, self._way(robot, place, robot.z)
         end = now + travel
+        robot.bound = place
         if robot.under_way_since == NONE:
             robot.under_way_since = now
-        self.record((now, ROBOT_STRETCH, robot.number, activity, robot.place, place, robot.z, end, end, task))
-        robot.charge_ms -= travel
-        yield Timeout(self.env, travel)
+        if self._faults is None:
+            self.record(
+                (now, ROBOT_STRETCH, robot.number, activity, robot.place, place, robot.z, end, end, task)
+            )
+            robot.charge_ms -= travel
+            yield Timeout(self.env, travel)
+        else:
+            yield from self._spend(robot, activity, place, robot.z, travel, 0, task)
         robot.place = place
+        if self._gates:
+            self._let_people_in()
+
+    def _spend(
+        self, robot: Robot, activity: int, place: int, z: int, travel: int, handle: int, task: int, *,
+        works: bool = True,
+    ) -> Life:  # fmt: skip
+        """A stretch that faults may cut: what is left of it follows when the robot works again.
+
+        `works`: it drives, lifts or handles; else it charges. When people have taken over the task meanwhile,
+        the robot only drives to its goal.
+        """
+        env, faults, number = self.env, self._faults, robot.number
+        assert faults is not None
+        left = travel + handle
+        stop = faults.minor_stop_ms(task, left) if works else FOREVER
+        while True:
+            until = min(stop, faults.until_ms(number, works=works))
+            run = min(left, until)
+            if run or until >= left:
+                now = env._now
+                arrive, end = now + travel, now + left
+                self.record((now, ROBOT_STRETCH, number, activity, robot.place, place, z, arrive, end, task))
+                yield Timeout(env, run)
+                if works:
+                    robot.charge_ms -= run
+                    faults.worked(number, run)
+                left -= run
+                stop -= run
+                travel = max(0, travel - run)
+            if until >= left + run:
+                return
+            cause = faults.due(number, works=works)
+            if stop <= 0:
+                cause, stop = MINOR_STOP, FOREVER
+            yield from self._suffer(robot, cause, place, z, task)
+            if self._gates:
+                yield from self._mind_people(robot, place, task, (place, z))
+            if works:
+                robot.bound = place
+            if task != NONE and task not in robot.tasks:
+                left = travel
+                if not left:
+                    return
+
+    def _suffer(self, robot: Robot, cause: int, place: int, z: int, task: int) -> Life:
+        """Be down from a fault on, until it is over and the power is there; `place` and `z` are the goal."""
+        env, faults, number = self.env, self._faults, robot.number
+        assert faults is not None
+        began = env._now
+        robot.bound = NONE
+        robot.down_since = began
+        robot.task = task
+        faults.goes_down(number)
+        if self._gates:
+            self._let_people_in()
+        while cause != NONE:
+            now = env._now
+            until, over = faults.strike(number, cause, robot.place)
+            self.record((now, ROBOT_STRETCH, number, FAULT, robot.place, place, z, NONE, until, task))
+            if now == began and self.on_down is not None:
+                self.on_down(number)
+            yield over
+            if cause != BREAKDOWN:  # switched off for the repair
+                self._draw_idle(robot, env._now - now)
+            cause = POWER if faults.is_dark else NONE
+        faults.comes_up(number)
+        robot.down_since = NONE
+        if robot.under_way_since != NONE:
+            robot.under_way_since += env._now - began
+        if self.on_down is not None:
+            self.on_down(number)
+
+    def _stop(self, number: int) -> None:
+        """A fault strikes by a clock that runs for all: a robot that stands is told; work is cut anyway."""
+        robot = self.robots[number]
+        if robot.waits:
+            robot.waits = False
+            assert robot.process is not None
+            robot.process.interrupt()
 
     def _free_port(self, robot: Robot) -> None:
         if robot.port != NONE:
             self._ports[robot.port].release()
             robot.port = NONE
 
-    def _stand(self, robot: Robot, activity: int, task: int, until: Event) -> Life:
-        """Stand and wait for an event, in a stretch whose end is open."""
-        now = self.env._now
-        self.record(
-            (now, ROBOT_STRETCH, robot.number, activity, robot.place, robot.place, robot.z, NONE, NONE, task)
-        )
-        yield until
-        robot.charge_ms = max(0.0, robot.charge_ms - (self.env._now - now) * self.params.idle_draw)
+    def _stand(
+        self, robot: Robot, activity: int, task: int, until: Event, on_way: tuple[int, int] | None = None
+    ) -> Standing:
+        """Stand and wait for an event, in a stretch whose end is open; gives how long it stood in order.
+
+        `on_way`: the place and height to which it is on its way. A fault ends a rest: whether there is work
+        is asked anew when the robot works again.
+        """
+        env, faults, number = self.env, self._faults, robot.number
+        place, z = on_way or (robot.place, robot.z)
+        robot.bound = NONE
+        if self._gates:
+            self._let_people_in()
+        stood = 0
+        while True:
+            cause = NONE if faults is None else faults.due(number, works=False)
+            if cause == NONE:
+                now = env._now
+                self.record((now, ROBOT_STRETCH, number, activity, robot.place, place, z, NONE, NONE, task))
+                if faults is None:
+                    yield until
+                else:
+                    robot.waits = True
+                    with suppress(Interrupt):
+                        yield until
+                    robot.waits = False
+                stood += env._now - now
+                self._draw_idle(robot, env._now - now)
+            else:
+                yield from self._suffer(robot, cause, place, z, task)
+                if robot.wake is until:
+                    robot.wake = None
+                    return stood
+            if until.triggered:
+                return stood
+
+    def _draw_idle(self, robot: Robot, ms: int) -> None:
+        robot.charge_ms = max(0.0, robot.charge_ms - ms * self.params.idle_draw)
 
     def _claim(self, robot: Robot, lock: Lock, cause: int, task: int) -> Life:
         if lock.owner == NONE:
@@ -929,10 +1315,8 @@ class Fleet:
             self._tell_battery(robot)
         elif draw and self.layout.chargers:
             self._ring_after(robot, wake, max(1, math.ceil((robot.charge_ms - self._low_ms) / draw) + 1))
-        began = self.env._now
-        yield from self._stand(robot, IDLE, NONE, wake)
+        rested = yield from self._stand(robot, IDLE, NONE, wake)
         if charging:
-            rested = self.env._now - began
             robot.charge_ms = min(self._full_ms, robot.charge_ms + rested * (self._per_ms + draw))
             self._tell_battery(robot)
             robot.charger = NONE
@@ -978,7 +1362,7 @@ class Fleet:
             event = Event(self.env)
             self._charger_queue.append(event)
             for other in self.robots:  # one that only rests on a charger makes room
-                if other.charger != NONE and other.wake is not None:
+                if other.charger != NONE and other.wake is not None and other.down_since == NONE:
                     self._ring(other, other.wake)
                     break
             yield from self._stand(robot, WAIT_CHARGER, NONE, event)
@@ -987,10 +1371,16 @@ class Fleet:
         needed = max(0, math.ceil((self._resume_ms - robot.charge_ms) / self._per_ms))
         now = self.env._now
         self._tell_battery(robot)
-        self.record(
-            (now, ROBOT_STRETCH, robot.number, CHARGE, charger, charger, robot.z, now, now + needed, NONE)
-        )
-        yield Timeout(self.env, needed)
+        robot.bound = NONE
+        if self._gates:
+            self._let_people_in()
+        if self._faults is None:
+            self.record(
+                (now, ROBOT_STRETCH, robot.number, CHARGE, charger, charger, robot.z, now, now + needed, NONE)
+            )
+            yield Timeout(self.env, needed)
+        else:
+            yield from self._spend(robot, CHARGE, charger, robot.z, 0, needed, NONE, works=False)
         robot.charge_ms = max(robot.charge_ms, self._resume_ms)
         self._tell_battery(robot)
         self._return_charger(charger)

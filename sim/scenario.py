@@ -24,10 +24,16 @@ from pydantic import Field, ValidationError
 
 from sim.allocation import ALIASES, LIVE_POLICIES, OWN_RULES, POLICIES
 from sim.calendar import CalendarParams, Day, clock_ms
+from sim.control import ControlParams
+from sim.counting import METHODS, PLANS, CountingParams
+from sim.faults import FaultParams
+from sim.flows import EmptiesParams, ReturnsParams, ReverifyParams
 from sim.layout import Layout, LayoutError, LayoutParams
+from sim.mishaps import RecordParams
 from sim.orders import DemandParams, SkuParams, SupplyParams
 from sim.params import JsonFloat, JsonInt, Params, fact
-from sim.people import PeopleParams
+from sim.people import FallbackParams, PeopleParams
+from sim.reads import ReadParams
 from sim.retrieval import RETRIEVAL
 from sim.robots import DISPATCH, DWELL, RobotParams, TourParams
 from sim.toml_lines import KeyPath, key_lines
@@ -87,7 +93,9 @@ class Scenario(Params):
     )
     question: str = fact("", "the question that the scenario answers", max_length=2000)
     seed: JsonInt = fact(1, "seed of every stream of random numbers", ge=0, le=2**63 - 1)
-    operation: Literal["robot"] = fact("robot", "who moves the boxes")
+    operation: Literal["robot", "manual"] = fact(
+        "robot", "who moves the boxes: robots, or people with a ladder and a bar-code scanner"
+    )
     time: TimeParams = Field(default_factory=TimeParams)
     calendar: CalendarParams = Field(default_factory=CalendarParams)
     boxes: BoxParams = Field(default_factory=BoxParams)
@@ -109,6 +117,15 @@ class Scenario(Params):
     robots: RobotParams = Field(default_factory=RobotParams)
     tour: TourParams = Field(default_factory=TourParams)
     policy: PolicyParams = Field(default_factory=PolicyParams)
+    records: RecordParams = Field(default_factory=RecordParams)
+    reads: ReadParams = Field(default_factory=ReadParams)
+    counting: CountingParams = Field(default_factory=CountingParams)
+    faults: FaultParams = Field(default_factory=FaultParams)
+    fallback: FallbackParams = Field(default_factory=FallbackParams)
+    returns: ReturnsParams = Field(default_factory=ReturnsParams)
+    reverify: ReverifyParams = Field(default_factory=ReverifyParams)
+    empties: EmptiesParams = Field(default_factory=EmptiesParams)
+    control: ControlParams = Field(default_factory=ControlParams)
 
 
 FILE_KEYS: Final[tuple[tuple[str, str], ...]] = (
@@ -318,9 +335,11 @@ def cross_faults(scenario: Scenario) -> Iterator[Fault]:
     yield from _break_faults(scenario)
     yield from _machine_faults(scenario)
     yield from _policy_faults(scenario)
+    yield from _counting_faults(scenario)
     yield from _demand_faults(scenario)
     yield from _device_faults(scenario)
     yield from _supply_faults(scenario)
+    yield from _flow_faults(scenario)
     yield from _layout_faults(scenario)
 
 
@@ -379,6 +398,12 @@ def _machine_faults(scenario: Scenario) -> Iterator[Fault]:
             f" found {robots.charge_below:g}",
             (("robots", "resume_above"),),
         )
+    if scenario.operation == "manual" and robots.count:
+        yield Fault(
+            ("robots", "count"),
+            f"expected 0 with operation = 'manual', found {robots.count}",
+            (("operation",),),
+        )
     if scenario.layout.profile == "uniform_144" and scenario.boxes.meters_per_box != 12:
         yield Fault(
             ("boxes", "meters_per_box"),
@@ -417,6 +442,51 @@ def _border_faults(borders: list[float], zones: int) -> Iterator[Fault]:
         if not before < border < 1:
             expected = f"expected shares of demand above {before:g} and below 1, ascending"
             yield Fault((*path, index), f"{expected}, found {border:g}")
+
+
+def _counting_faults(scenario: Scenario) -> Iterator[Fault]:
+    """Plans and methods that are not known, and errors in a store for which they are not modelled."""
+    counting, here = scenario.counting, "counting"
+    for key, names in (("plan", list(PLANS)), ("method", list(METHODS)), ("recount", list(METHODS))):
+        name = getattr(counting, key)
+        if name not in names:
+            yield Fault((here, key), f"expected {one_of(names)}, found {show(name)}{near(name, names)}")
+    if counting.recount in METHODS and not METHODS[counting.recount].places:
+        names = [name for name, method in METHODS.items() if method.places]
+        expected = f"expected a method that knows where boxes stand, {one_of(names)}"
+        yield Fault((here, "recount"), f"{expected}, found {show(counting.recount)}")
+    if counting.plan in PLANS and PLANS[counting.plan].counts:
+        yield from _counter_faults(scenario)
+    if scenario.records.scale and scenario.robots.access == "stack_lifo":
+        yield Fault(
+            ("records", "scale"),
+            f"expected 0 with robots.access = 'stack_lifo', found {scenario.records.scale:g}: errors of place"
+            " are modelled only where each box has its own support",
+            (("robots", "access"),),
+        )
+
+
+def _counter_faults(scenario: Scenario) -> Iterator[Fault]:
+    """Counts that nobody is there to make, and those that free stacks do not allow."""
+    counting = scenario.counting
+    there = {"robot": scenario.robots.count, "person": scenario.people.count}
+    for key in ("method", "recount"):
+        method = METHODS.get(getattr(counting, key))
+        if method is not None and not there[method.by]:
+            names = [name for name, other in METHODS.items() if there[other.by]]
+            known = one_of(names) if names else "robots or people to count"
+            who = "robots.count" if method.by == "robot" else "people.count"
+            found = f"found '{getattr(counting, key)}' with {who} = 0"
+            others = (("counting", "plan"), tuple(who.split(".")))
+            yield Fault(("counting", key), f"expected {known}, {found}", others)
+    exact = counting.method == counting.recount == "camera" and scenario.reads.box_miss == 0
+    if scenario.robots.access == "stack_lifo" and not exact:
+        yield Fault(
+            ("counting", "plan"),
+            f"expected 'none' or 'passive' with robots.access = 'stack_lifo', found '{counting.plan}': free"
+            " stacks are counted by camera only, and with reads.box_miss = 0",
+            (("robots", "access"), ("reads", "box_miss"), ("counting", "method"), ("counting", "recount")),
+        )
 
 
 def _demand_faults(scenario: Scenario) -> Iterator[Fault]:
@@ -502,6 +572,58 @@ def _supply_faults(scenario: Scenario) -> Iterator[Fault]:
     yield from _unknown_skus((here, "schedule"), [delivery.sku for delivery in supply.schedule], names)
 
 
+def _flow_faults(scenario: Scenario) -> Iterator[Fault]:
+    """Spans that end before they begin, shares that sum to more than 1, and recalls of nothing."""
+    yield from _removed_faults(scenario)
+    returns, names = scenario.returns, [sku.name for sku in scenario.skus]
+    if returns.test_share + returns.maker_share > 1 + 1e-9:
+        total = returns.test_share + returns.maker_share
+        yield Fault(
+            ("returns", "test_share"),
+            f"expected at most 1 together with returns.maker_share, found {total:g}",
+            (("returns", "maker_share"),),
+        )
+    for section, span in (
+        ("returns", "unused_days"), ("returns", "removed_days"), ("reverify", "days"), ("empties", "days"),
+    ):  # fmt: skip
+        least, most = (getattr(getattr(scenario, section), f"{span}_{end}") for end in ("min", "max"))
+        if least > most:
+            expected = f"expected at most {section}.{span}_max = {most}, found {least}"
+            yield Fault((section, f"{span}_min"), expected, ((section, f"{span}_max"),))
+    for index, recall in enumerate(scenario.control.recalls):
+        at = "control", "recalls", index
+        if recall.lot is None and recall.sku is None:
+            yield Fault(at, "expected a lot or a sku to recall, found neither")
+        if isinstance(recall.lot, int) and recall.sku is not None:
+            yield Fault((*at, "sku"), "expected none beside the number of a lot, found one")
+    wanted = [recall.sku or names[0] for recall in scenario.control.recalls]
+    yield from _unknown_skus(("control", "recalls"), wanted, names)
+
+
+def _removed_faults(scenario: Scenario) -> Iterator[Fault]:
+    """Removed meters that are of no known SKU, or of one that is ordered or called off."""
+    returns, names = scenario.returns, [sku.name for sku in scenario.skus]
+    here, share = ("returns", "sku"), ("returns", "share_here")
+    if returns.sku is not None and returns.sku not in names:
+        expected = f"expected the name of a SKU, found {show(returns.sku)}{near(returns.sku, names)}"
+        yield Fault(here, expected, (("skus",),))
+    if not returns.share_here:
+        return
+    if returns.sku is None:
+        yield Fault(here, f"expected a SKU with share_here = {returns.share_here:g}, found none", (share,))
+    elif len(names) == 1:
+        expected = "expected a SKU beside those that are ordered, found the only one"
+        yield Fault(here, expected, (("skus",),))
+    if scenario.supply.rule == "s,Q":
+        expected = "expected 'R,S' or 'schedule' where removed meters are taken in, found 's,Q'"
+        yield Fault(("supply", "rule"), f"{expected}: it would call them off", (share,))
+    for section in ("demand", "supply"):
+        for index, each in enumerate(getattr(scenario, section).schedule):
+            if each.sku == returns.sku:
+                path = section, "schedule", index, "sku"
+                yield Fault(path, f"expected a SKU other than returns.sku, found {show(each.sku)}", (here,))
+
+
 def _unknown_skus(path: KeyPath, wanted: Sequence[str], names: Sequence[str]) -> Iterator[Fault]:
     known = set(names)
     for index, name in enumerate(wanted):
@@ -531,7 +653,22 @@ def build_layout(scenario: Scenario) -> Layout:
         box_height_m=scenario.boxes.height_m,
         access=scenario.robots.access,
         robots=scenario.robots.count,
+        hands=scenario.people.count if may_carry_by_hand(scenario) else 0,
     )
+
+
+def counts_by_hand(scenario: Scenario) -> bool:
+    """Whether people count slots: robots then keep out of the aisle."""
+    counting = scenario.counting
+    by = {METHODS[name].by for name in (counting.method, counting.recount)}
+    return PLANS[counting.plan].counts and "person" in by
+
+
+def may_carry_by_hand(scenario: Scenario) -> bool:
+    """Whether people may come to carry boxes: always in a manual store, else while a robot is down."""
+    fallback = scenario.fallback
+    steps_in = fallback.people > 0 and fallback.after_min < math.inf
+    return scenario.operation == "manual" or (scenario.faults.scale > 0 and steps_in)
 
 
 # --- files, `extends` and `--set` ------------------------------------------------------------------------

@@ -14,16 +14,22 @@ from sim.allocation import OWN_RULES, Rule, SlotIndex, rule_named
 from sim.assets import STATE_CODES
 from sim.calendar import DAY_MS, WorkCalendar, clock_ms
 from sim.clock import Clock
+from sim.counting import PLANS, Counting
 from sim.facts import NONE, STATION_CONSUMED, TRUCK_CALLED_OFF
+from sim.faults import Faults
+from sim.flows import Flows
 from sim.layout import Layout
 from sim.ledger import QUALIFIED, Ledger
+from sim.mishaps import Mishaps
 from sim.opening import Opening, PseudoHistory
 from sim.orders import ORDER_TYPES, ORDERS_A_DAY, Delivery, OrderBook, OrderSpec, Supply
 from sim.people import People
+from sim.reads import TagReader
 from sim.robots import Fleet
-from sim.scenario import Scenario, box_weight_g
+from sim.scenario import Scenario, box_weight_g, build_layout, counts_by_hand, may_carry_by_hand
 from sim.stock import Stock
 from sim.streams import Streams
+from sim.tours import slot_cost
 from sim.trace import Trace
 from sim.travel import Travel
 from sim.turnover import Turnover
@@ -65,7 +71,9 @@ class Simulation:
         self.stations: list[str] = []
         self._listed: dict[str, dict[str, Any]] = {}
         self._stacked = scn.robots.access == "stack_lifo"
-        self._shares = [sku.share for sku in scn.skus]
+        # Nobody orders the SKU of removed meters, and nobody calls it off.
+        self._removed = scn.returns.sku if scn.returns.share_here > 0 else None
+        self._shares = [0.0 if sku.name == self._removed else sku.share for sku in scn.skus]
         self._one_for_one = scn.demand.kind in ("hold_fill", "saturated")
         self.book = OrderBook(
             scn.demand, self._shares, self.calendar, self.streams,
@@ -76,28 +84,48 @@ class Simulation:
         self._rule: Rule = rule_named(scn.policy.allocation)
         self.stock = Stock(self.layout, stacked=self._stacked)
         self.ledger = self._new_ledger()
+        faults = Faults(scn.faults, self.streams, self.env, record, self.calendar)
         self.fleet = Fleet(
             self.env, self.layout, self.travel, scn.robots, scn.tour,
             dispatch=scn.policy.dispatch, dwell=scn.policy.dwell,
-            ageing_ms=scn.policy.ageing_min * 60_000, record=record,
+            ageing_ms=scn.policy.ageing_min * 60_000, record=record, faults=faults,
         )  # fmt: skip
         self.people = People(self.env, scn.people, self._people_calendar(), record)
+        if scn.people.count:
+            faults.post_repair = self.people.post_repair
+        if may_carry_by_hand(scn) or counts_by_hand(scn):
+            fallback = None if scn.operation == "manual" else scn.fallback
+            self.people.carry_by_hand(self.fleet, fallback, dispatch=scn.policy.dispatch)
+        mishaps = Mishaps(scn.records, self.streams, self.env, record)
+        reader = TagReader(scn.reads, self.streams, scn.boxes.meters_per_box)
         self.warehouse = Warehouse(
             self.env, self.layout, self.stock, self.ledger, self.fleet, self.people,
             policy=scn.policy, rule=self._rule, staging=scn.staging,
             allocation_stream=self.streams["policy.allocation"],
             max_age_days=scn.demand.max_age_days, start_day=self.calendar.ordinal(0), record=record,
+            mishaps=mishaps, reader=reader, faults=faults, by_hand=scn.operation == "manual",
         )  # fmt: skip
+        if mishaps.is_on or PLANS[scn.counting.plan].counts:
+            self.warehouse.counting = Counting(
+                self.warehouse, scn.counting, self.calendar, reader, self.streams, slot_cost(self.travel)
+            )
         self._orders_drawn = 0
         self._under_way: list[Delivery] = []
         self._open_store()
         self.fleet.start()
         self.people.start()
+        if self.warehouse.counting is not None:
+            self.warehouse.counting.start()
         if self._one_for_one:
             self.warehouse.on_box_out = self._replace
         if scn.demand.kind == "saturated":
             self.warehouse.on_hand_over = self._next_order
             self._saturate()
+        self.warehouse.flows = Flows(
+            self.warehouse, self.calendar, self.streams, returns=scn.returns, reverify=scn.reverify,
+            empties=scn.empties, control=scn.control, skus=self.sku_names,
+        )  # fmt: skip
+        self.warehouse.flows.start()
         for delivery in self._under_way:
             self._announce(delivery)
         self.env.process(self._days())
@@ -141,6 +169,8 @@ class Simulation:
     def check(self) -> None:
         """Raise when an invariant of the truth or of the records does not hold."""
         self.warehouse.check()
+        if self.warehouse.flows is not None:
+            self.warehouse.flows.check()
 
     def result(self) -> "Result":
         """What the run has shown so far."""
@@ -226,7 +256,8 @@ class Simulation:
     def _saturate(self) -> None:
         """Begin with a backlog of orders and of boxes on trucks."""
         demand = self.scenario.demand
-        boxes = max(1, 2 * self.scenario.robots.carry * self.scenario.robots.count)
+        carriers = self.scenario.robots.count * self.scenario.robots.carry or self.scenario.people.count
+        boxes = max(1, 2 * carriers)
         for k in range(boxes):
             self._replace(self.book.order(0, k).lines[0][0])
         for _ in range(demand.backlog_orders):
@@ -477,17 +508,6 @@ class Result:
         scenario = self.scenario
         warmup = scenario.time.warmup_days * DAY_MS
         return compute(RunFacts(self.trace, scenario, self.layout, self.calendar, warmup, self.end_ms))
-
-
-def build_layout(scenario: "Scenario") -> Layout:
-    """The layout of a scenario."""
-    return Layout(
-        scenario.layout,
-        meters_per_box=scenario.boxes.meters_per_box,
-        box_height_m=scenario.boxes.height_m,
-        access=scenario.robots.access,
-        robots=scenario.robots.count,
-    )
 
 
 def run(

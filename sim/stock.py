@@ -31,6 +31,10 @@ class Stock:
         self.meters_in = 0
         self.meters_picked = 0
         self.meters_out = 0
+        self.meters_lost = 0
+        self.meters_scrapped = 0
+        self.damaged: dict[int, int] = {}
+        """Damaged meters that are still in their box, as a mask by box."""
 
     def new_box(self, place: int, mask: int) -> int:
         """Bring a box with the meters of `mask` into the world at a place outside the racks."""
@@ -99,6 +103,31 @@ class Stock:
             raise StockError(f"box {box} does not hold all meters of {mask:b}")
         self.mask[box] &= ~mask
         self.meters_picked += mask.bit_count()
+        self._mend(box)
+
+    def lose_meters(self, box: int, mask: int) -> None:
+        """Meters are not, or no longer, in a box, and nobody knows where they are."""
+        if mask & ~self.mask[box]:
+            raise StockError(f"box {box} does not hold all meters of {mask:b}")
+        self.mask[box] &= ~mask
+        self.meters_lost += mask.bit_count()
+        self._mend(box)
+
+    def scrap_meters(self, box: int, mask: int) -> None:
+        """Take damaged meters out of a box."""
+        if mask & ~self.mask[box]:
+            raise StockError(f"box {box} does not hold all meters of {mask:b}")
+        self.mask[box] &= ~mask
+        self.meters_scrapped += mask.bit_count()
+        self._mend(box)
+
+    def _mend(self, box: int) -> None:
+        """Forget damage of meters that are not in the box any more."""
+        damaged = self.damaged.get(box, 0) & self.mask[box]
+        if damaged:
+            self.damaged[box] = damaged
+        else:
+            self.damaged.pop(box, None)
 
     def issue_picked(self, meters: int) -> None:
         """Hand loose meters over."""
@@ -112,6 +141,7 @@ class Stock:
         meters = self.mask[box].bit_count()
         self.mask[box] = 0
         self.meters_out += meters
+        self.damaged.pop(box, None)
         return meters
 
     def check(self) -> None:
@@ -137,8 +167,9 @@ class Stock:
         if placed != seen:
             raise StockError(f"{placed} boxes say that they are in a slot, {seen} are")
         inside = sum(mask.bit_count() for mask in self.mask)
-        if self.meters_in != inside + self.meters_picked + self.meters_out:
+        gone = self.meters_picked + self.meters_out + self.meters_lost + self.meters_scrapped
+        if self.meters_in != inside + gone:
             raise StockError(
-                f"{self.meters_in} meters came in, {inside} are in boxes, "
-                f"{self.meters_picked} picked, {self.meters_out} out"
+                f"{self.meters_in} meters came in, {inside} are in boxes, {self.meters_picked} picked, "
+                f"{self.meters_out} out, {self.meters_lost} lost, {self.meters_scrapped} scrapped"
             )

@@ -192,7 +192,7 @@ def write_stock(
     for box, place, column, tier, sku, lot, day, mask, code in zip(
         state.box.tolist(), state.recorded_place.tolist(), state.recorded_column.tolist(),
         state.recorded_tier.tolist(), state.sku.tolist(), state.lot.tolist(), state.verified_day.tolist(),
-        state.mask.tolist(), state.state.tolist(), strict=True,
+        state.recorded_mask.tolist(), state.state.tolist(), strict=True,
     ):  # fmt: skip
         if mask and place not in gone:
             rows.append([

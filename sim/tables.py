@@ -1,9 +1,12 @@
-"""The facts of a run as tables that the KPIs share: stays, segments, tasks, orders, step functions of time.
+"""The facts of a run as tables that the KPIs share: stays, records, segments, tasks, orders, step functions.
 
-`RunFacts` turns the trace into a few tables: where each box stood and from when to when (`stays`), what each
-robot did (`segments`), in whose hands each task was (`task_spans`), when each order came and left (`orders`)
-and what its time went to (`order_causes`). Times are whole milliseconds. A table covers the whole run; what
-is asked of it is cut to the measured window. Nothing here is a KPI; those stand in `kpis`.
+`RunFacts` turns the trace into a few tables: where each box stood and from when to when (`stays`), where the
+records had it (`records`) and both beside each other with the meters on either side (`both_sides`), what
+parted them and who found it (`errors`), what each robot did (`segments`), in whose hands each task was
+(`task_spans`), when each order came and left (`orders`) and what its time went to (`order_causes`). Times are
+whole milliseconds. A table covers the whole run; what is asked of it is cut to the measured window. Robots
+numbered from the number of robots on are people who carry boxes by hand. Nothing here is a KPI; those stand
+in `kpis`.
 """
 
 from __future__ import annotations
@@ -14,10 +17,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from sim import facts
-from sim.facts import CHECK, ISSUE, NONE, PUT_AWAY
+from sim.facts import CARRY, CHECK, ISSUE, NONE, PUT_AWAY, SHORT_PACKED, UNRECORDED_REMOVAL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,15 +48,19 @@ ROBOT_CAUSES: Final = (
 
 TASK_CAUSES: Final = (
     "waiting_assignment", "travel", "handling", "digging", "aisle", "port", "conflict", "charging", "fault",
-    "tour_wait",
+    "tour_wait", "people",
 )  # fmt: skip
 """What the clock time of a task goes to, from its creation until its box is where it should be."""
 
 ORDER_CAUSES: Final = (
-    "waiting_stock", "waiting_robot", "travel", "handling", "digging", "aisle", "port", "conflict",
+    "waiting_stock", "count", "waiting_robot", "travel", "handling", "digging", "aisle", "port", "conflict",
     "charging", "fault", "tour_wait", "waiting_people", "people", "outside_shifts",
 )  # fmt: skip
-"""What the clock time of an order goes to, from its release to its hand-over."""
+"""What the clock time of an order goes to, from its release to its hand-over.
+
+`count`: it waits for stock while a box of its SKU is on hold because of a discrepancy, or until a box is
+found not to be where the records have it.
+"""
 
 _BEFORE_ARRIVAL: Final = np.array([ROBOT_CAUSES.index(cause) for cause in (
     "idle", "travel", "travel", "tour_wait", "aisle", "port", "conflict", "charging", "charging", "charging",
@@ -97,6 +104,8 @@ class RunFacts:
         self.start_ms = start_ms
         self.end_ms = end_ms
         self.robots = scenario.robots.count
+        self.hands = layout.hands
+        """People who carry boxes; each is a robot number from `robots` on."""
         self._tables: dict[str, Table] = {}
 
     @classmethod
@@ -201,41 +210,173 @@ class RunFacts:
         """A column of `boxes` for each of these boxes."""
         return self.boxes[column][np.searchsorted(self.boxes["box"], box)]
 
+    def verified_day(self, box: Ints, seq: Ints) -> Ints:
+        """The day of verification of each of these boxes at a fact (given by its place among all facts)."""
+        day = self.box_value("verified_day", box)
+        again = self.table("box_verified")
+        if not again["box"].size:
+            return day
+        scale = _above(seq, again["seq"])
+        key = again["box"] * scale + again["seq"]
+        order = np.argsort(key)
+        at = np.searchsorted(key[order], box * scale + seq, side="right") - 1
+        at = np.where(at < 0, 0, order[at])
+        fits = (again["box"][at] == box) & (again["seq"][at] <= seq)
+        return np.where(fits, again["day"][at], day)
+
     @cached_property
     def stays(self) -> Table:
-        """Where each box stood: `box`, `place`, `start`, `end`, `meters`, `recorded` (by box, then by time).
+        """Where each box stood: `box`, `place`, `seq`, `start`, `end`, `meters` (by box, then by time).
 
-        `end` is the end of the run for the last stay of a box. `recorded` is the place that the ledger gave
-        meanwhile. A box on a truck stays there from its creation; one of time 0 starts in its slot.
+        `end` is the end of the run for the last stay of a box; `meters` are those in the box at the start. A
+        box on a truck stays there from its creation; one of time 0 starts in its slot.
         """
         moved, created = self.table("box_moved"), self.table("box_created")
-        fresh = created["place"] == self.layout.truck
-        columns = {
-            "box": np.concatenate([created["box"][fresh], moved["box"]]),
-            "seq": np.concatenate([created["seq"][fresh], moved["seq"]]),
-            "place": np.concatenate([created["place"][fresh], moved["to_place"]]),
-            "start": np.concatenate([created["time_ms"][fresh], moved["time_ms"]]),
-            "recorded": np.concatenate([created["place"][fresh], moved["recorded"]]),
-        }
-        order = np.lexsort((columns["seq"], columns["box"]))
-        stays = {name: values[order] for name, values in columns.items()}
-        box = stays["box"]
-        stays["end"] = _until_next(box, stays["start"], self.end_ms)
-        # A move that leaves the record unchanged carries the last recorded place of the same box on.
-        row = np.arange(box.size)
-        stays["recorded"] = stays["recorded"][
-            np.maximum.accumulate(np.where((stays["recorded"] != NONE) | is_first(box), row, 0))
-        ]
-        stays["meters"] = self.box_value("meters", box) - self._picked_before(box, stays["seq"])
+        stays = self._lasting(
+            _rows(created, created["place"] == self.layout.truck, place=created["place"]),
+            _rows(moved, place=moved["to_place"]),
+        )
+        stays["meters"] = self.box_value("meters", stays["box"]) - self._taken_before(
+            stays["box"], stays["seq"]
+        )
         return stays
 
-    def _picked_before(self, box: Ints, seq: Ints) -> Ints:
-        """How many meters were picked out of each of these boxes before each of these facts."""
-        picked = self.table("meters_picked")
-        scale = _above(seq, picked["seq"])
-        key = picked["box"] * scale + picked["seq"]
+    @cached_property
+    def records(self) -> Table:
+        """Where the records had each box: `box`, `place`, `seq`, `start`, `end` (by box, then by time).
+
+        NONE stands for a record that no fact tells.
+        """
+        moved, created, recorded = (self.table(f"box_{name}") for name in ("moved", "created", "recorded"))
+        return self._lasting(
+            _rows(created, created["place"] == self.layout.truck, place=created["place"]),
+            _rows(moved, moved["recorded"] != NONE, place=moved["recorded"]),
+            _rows(recorded, place=recorded["place"]),
+        )
+
+    def _lasting(self, *tables: Table) -> Table:
+        """Rows that each last until the next one of their box, by box and then in the order of recording."""
+        columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+        order = np.lexsort((columns["seq"], columns["box"]))
+        rows = {name: values[order] for name, values in columns.items()}
+        rows["end"] = _until_next(rows["box"], rows["start"], self.end_ms)
+        return rows
+
+    @cached_property
+    def both_sides(self) -> Table:
+        """Truth and record of each box: `box`, `start`, `end`, `place`, `recorded`, `truth`, `record`.
+
+        A row lasts as long as nothing changes on either side: the true and the recorded place, the meters
+        truly in the box and those on record (masks). Rows are by box, then by time; a box begins with its
+        first stay.
+        """
+        stays, records, meters = self.stays, self.records, meter_changes(self.table)
+        sides = (("place", stays), ("recorded", records), ("meters", meters))
+        box = np.concatenate([table["box"] for _, table in sides])
+        seq = np.concatenate([table["seq"] for _, table in sides])
+        time = np.concatenate([stays["start"], records["start"], meters["time_ms"]])
+        order = np.lexsort((seq, box))
+        box, time = box[order], time[order]
+        opens, row = is_first(box), np.arange(box.size)
+        values = {
+            "place": stays["place"], "recorded": records["place"],
+            "truth": meters["truth"], "record": meters["record"],
+        }  # fmt: skip
+        side_of = np.repeat(np.arange(3), [table["box"].size for _, table in sides])[order]
+        columns = {}
+        for name, side in (("place", 0), ("recorded", 1), ("truth", 2), ("record", 2)):
+            own = side_of == side
+            spread = np.full(box.size, NONE if side < 2 else 0)
+            spread[own] = values[name][order[own] - sum(table["box"].size for _, table in sides[:side])]
+            columns[name] = spread[np.maximum.accumulate(np.where(own | opens, row, 0))]
+        end = _until_next(box, time, self.end_ms)
+        lasting = (columns["place"] != NONE) & (end > time)
+        both = {"box": box, "start": time, "end": end, **columns}
+        return {name: column[lasting] for name, column in both.items()}
+
+    @cached_property
+    def errors(self) -> Table:
+        """The errors: `error`, `cause`, `box`, `mask`, `slot`, `start`, `end` and `how` (of LOOKS, or NONE).
+
+        `end` is when it was found or left the store, and the end of the run while it is neither.
+        """
+        made, found = self.table("error_made"), self.table("error_found")
+        end = look_up(found["error"], found["time_ms"], made["error"])
+        return {
+            **{name: made[name] for name in ("error", "cause", "box", "mask", "slot")},
+            "start": made["time_ms"],
+            "end": np.where(end == NONE, self.end_ms, end),
+            "how": look_up(found["error"], found["how"], made["error"]),
+        }
+
+    @cached_property
+    def counts(self) -> Table:
+        """The counts: `count`, `plan`, `planned` (slots), `start`, `end`, `slots`, `differences`, `done`.
+
+        A count that is not done lasts until the end of the run; its slots and differences are NONE.
+        """
+        planned, ended = self.table("count_planned"), self.table("count_ended")
+        end, slots, differences = (
+            look_up(ended["count"], ended[name], planned["count"])
+            for name in ("time_ms", "slots", "differences")
+        )
+        return {
+            "count": planned["count"],
+            "plan": planned["plan"],
+            "planned": planned["slots"],
+            "start": planned["time_ms"],
+            "end": np.where(end == NONE, self.end_ms, end),
+            "slots": slots,
+            "differences": differences,
+            "done": (end != NONE).astype(np.int64),
+        }
+
+    @cached_property
+    def faults(self) -> Table:
+        """What broke: `cause`, `robot`, `box`, `place`, `start`, `end` (of the run until it is repaired)."""
+        began, ended = self.table("fault_began"), self.table("fault_ended")
+        scale = _above(began["seq"], ended["seq"])
+        robots = _above(began["robot"], ended["robot"]) + 1
+        keys = [
+            (table["cause"] * robots + table["robot"] + 1) * scale + table["seq"] for table in (ended, began)
+        ]
+        order = np.argsort(keys[0])
+        at = np.searchsorted(keys[0][order], keys[1])
+        after = np.append(keys[0][order], -1)[at]
+        end = np.append(ended["time_ms"][order], self.end_ms)[at]
+        end[after // scale != keys[1] // scale] = self.end_ms
+        fields = {name: began[name] for name in ("cause", "robot", "box", "place")}
+        return {**fields, "start": began["time_ms"], "end": end}
+
+    @cached_property
+    def holds(self) -> Table:
+        """The boxes on hold: `box`, `start`, `end`, `seq` and `listed` (1: by the stock list itself)."""
+        given = self.table("box_state")
+        order = np.lexsort((given["seq"], given["box"]))
+        box, start, seq = given["box"][order], given["time_ms"][order], given["seq"][order]
+        held = given["state"][order] == QUARANTINED
+        moved = self.table("box_moved")
+        first_box, first = np.unique(moved["box"], return_index=True)
+        arrived = look_up(first_box, moved["seq"][first], box)
+        holds = {
+            "box": box, "start": start, "end": _until_next(box, start, self.end_ms), "seq": seq,
+            "listed": ((arrived == NONE) | (seq < arrived)).astype(np.int64),
+        }  # fmt: skip
+        return {name: column[held] for name, column in holds.items()}
+
+    def _taken_before(self, box: Ints, seq: Ints) -> Ints:
+        """How many meters left each of these boxes singly before each of these facts, noticed or not."""
+        picked, scrapped, made = (
+            self.table(name) for name in ("meters_picked", "meters_scrapped", "error_made")
+        )
+        is_loss = np.isin(made["cause"], _LOSSES)
+        taken = [_rows(picked, mask=picked["mask"]), _rows(scrapped, mask=scrapped["mask"])]
+        taken.append(_rows(made, is_loss, mask=made["mask"]))
+        columns = {name: np.concatenate([table[name] for table in taken]) for name in ("box", "seq", "mask")}
+        scale = _above(seq, columns["seq"])
+        key = columns["box"] * scale + columns["seq"]
         order = np.argsort(key)
-        total = np.append(0, np.cumsum(bits(picked["mask"])[order]))
+        total = np.append(0, np.cumsum(bits(columns["mask"])[order]))
         key = key[order]
         before: Ints = (
             total[np.searchsorted(key, box * scale + seq)] - total[np.searchsorted(key, box * scale)]
@@ -254,9 +395,10 @@ class RunFacts:
 
     @cached_property
     def received(self) -> Table:
-        """The received boxes: `box`, `start` (receiving scan), `end` (stored or gone), `stored` (or NONE).
+        """The received boxes: `box`, `start` (receiving scan), `end` (stored or gone), `stored`, `done`.
 
-        `stored` is the time at which its put-away was done, NONE for a box that was served before.
+        `stored` is the time at which its put-away was done, NONE for a box that was served before; `done` is
+        1 for a box that is stored or gone, else 0.
         """
         received, layout = self.table("box_received"), self.layout
         final = self.places([layout.pick_station, layout.loose_rack, layout.handed_over, layout.outside])
@@ -264,15 +406,24 @@ class RunFacts:
         left = self.standing(final)
         box, scale = received["box"], _above(self.stays["seq"], received["seq"])
         at = np.searchsorted(left["box"] * scale + left["seq"], box * scale + received["seq"])
-        end = np.append(left["start"], self.end_ms)[at]
-        end[np.append(left["box"], NONE)[at] != box] = self.end_ms
-        done = (self.tasks["done"] == 1) & (self.tasks["class"] == PUT_AWAY)
-        stored = look_up(self.tasks["box"][done], self.tasks["end"][done], box)
-        return {"box": box, "start": received["time_ms"], "end": end, "stored": stored}
+        gone = np.append(left["box"], NONE)[at] == box
+        end = np.where(gone, np.append(left["start"], self.end_ms)[at], self.end_ms)
+        start, done = received["time_ms"], (self.tasks["done"] == 1) & (self.tasks["class"] == PUT_AWAY)
+        stored = self._first_after(self.tasks["box"][done], self.tasks["end"][done], box, start)
+        again = self._first_after(box, start, box, start + 1)  # a box that comes back is received again
+        stored[(again != NONE) & (stored > again)] = NONE
+        return {"box": box, "start": start, "end": end, "stored": stored, "done": gone.astype(np.int64)}
+
+    def _first_after(self, boxes: Ints, times: Ints, box: Ints, since: Ints) -> Ints:
+        """Of events of boxes the first of each wanted box from an instant on; NONE where there is none."""
+        scale = self.end_ms + 2
+        keys = np.sort(boxes * scale + times)
+        found = np.append(keys, -1)[np.searchsorted(keys, box * scale + since)]
+        return np.where(found // scale == box, found % scale, NONE)
 
     @cached_property
     def segments(self) -> Table:
-        """What the robots did: `robot`, `cause` (of ROBOT_CAUSES), `start`, `end` (by robot, then by time).
+        """What the robots did: `robot`, `cause` (of ROBOT_CAUSES), `start`, `end`, `task`, by robot and time.
 
         A stretch lasts until the next one of its robot; one of work splits where the robot arrives.
         """
@@ -289,6 +440,7 @@ class RunFacts:
             "cause": np.column_stack([_BEFORE_ARRIVAL[activity], _AFTER_ARRIVAL[activity]]).ravel(),
             "start": np.column_stack([start, split]).ravel(),
             "end": np.column_stack([split, end]).ravel(),
+            "task": np.repeat(stretch["task"][order], 2),
         }
         lasting = segments["end"] > segments["start"]
         return {name: values[lasting] for name, values in segments.items()}
@@ -380,11 +532,13 @@ class RunFacts:
         at = first[row] + np.arange(row.size) - (np.cumsum(many) - many)[row]
         start = np.maximum(spans["start"][at], since[row])
         end, robot = np.maximum(spans["end"][at], start), spans["robot"][at]
-        held, free = robot != NONE, robot == NONE
+        free, by_hand = robot == NONE, robot >= self.robots
+        held = ~free & ~by_hand
         causes = np.zeros((rows.size, len(TASK_CAUSES)), np.int64)
         spent = self.robot_ms(robot[held], start[held], end[held])
         for cause, column in zip(_CAUSE_OF_TASK.tolist(), spent.T, strict=True):
             causes[:, cause] += sum_by(row[held], column, rows.size)
+        causes[:, TASK_CAUSES.index("people")] = sum_by(row[by_hand], (end - start)[by_hand], rows.size)
         waited = _spent(self.waiting, len(_WAITING), np.zeros_like(start[free]), start[free], end[free])
         for cause, column in zip(_CAUSE_OF_WAITING, waited.T, strict=True):
             causes[:, cause] += sum_by(row[free], column, rows.size)
@@ -392,7 +546,7 @@ class RunFacts:
 
     @cached_property
     def set_downs(self) -> Table:
-        """The box moves: a robot sets a box down in a slot or at a port, as the box's own task says."""
+        """The box moves: somebody sets a box down in a slot or at a port, as the box's own task says."""
         moved = self.measured("box_moved")
         place = moved["to_place"]
         task_box = look_up(self.tasks["task"], self.tasks["box"], moved["task"])
@@ -441,12 +595,42 @@ class RunFacts:
         people_open = sum_by(row, self.open_between(work_start, work_end), order.size)
         causes = dict(zip(TASK_CAUSES, of_task.T, strict=True))
         waiting_assignment = causes.pop("waiting_assignment")
-        causes["waiting_stock"] = self.open_between(start, reserved)
-        causes["waiting_robot"] = self.open_between(reserved, created) + waiting_assignment - waiting_closed
+        causes["count"] = self._held_up(order, box, start, reserved)
+        causes["waiting_stock"] = self.open_between(start, reserved) - causes["count"]
+        waiting_taker = self.open_between(reserved, created) + waiting_assignment - waiting_closed
+        causes["waiting_robot"] = waiting_taker if self.robots else np.zeros_like(waiting_taker)
         causes["waiting_people"] = self.open_between(delivered, end) - people_open
-        causes["people"] = sum_by(row, work_end - work_start, order.size)
+        if not self.robots:  # nobody else could have taken the task
+            causes["waiting_people"] += waiting_taker
+        causes["people"] += sum_by(row, work_end - work_start, order.size)
         causes["outside_shifts"] = end - start - sum(causes.values())
         return np.column_stack([causes[cause] for cause in ORDER_CAUSES])
+
+    def _held_up(self, order: Ints, box: Ints, start: Ints, end: Ints) -> Ints:
+        """Working time from start to end in which a discrepancy kept each order from its stock, in ms.
+
+        That is while a box of the SKU is on hold, and from the reservation of a box that turns out not to be
+        there, or not whole, until that shows.
+        """
+        holds, short, reserved = self.holds, self.table("order_short"), self.table("box_reserved")
+        by_count = holds["listed"] == 0
+        held_up = np.zeros_like(start)
+        if not by_count.any() and not short["order"].size:
+            return held_up
+        held = [holds[name][by_count] for name in ("start", "end")]
+        held_sku = self.box_value("sku", holds["box"][by_count])
+        for row in np.flatnonzero(end > start).tolist():
+            same = held_sku == self.box_value("sku", box[row])
+            vain = short["order"] == order[row]
+            asked = reserved["order"] == order[row]
+            since = look_up(reserved["box"][asked], reserved["time_ms"][asked], short["box"][vain])
+            found = short["time_ms"][vain]
+            a = np.concatenate([held[0][same], np.where(since == NONE, found, np.minimum(since, found))])
+            b = np.concatenate([held[1][same], found])
+            a, b = np.maximum(a, start[row]), np.minimum(b, end[row])
+            _, a, b = joined(np.zeros(int((b > a).sum()), np.int64), a[b > a], b[b > a])
+            held_up[row] = self.open_between(a, b).sum()
+        return held_up
 
     def _fetched(self, order: Ints, box: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints]:
         """When one box of each order was reserved for it, and the task that brought it to the port then.
@@ -454,7 +638,8 @@ class RunFacts:
         NONE stands for no task: the box was served from staging or stood open at the pick station. Another
         order may have asked for the task.
         """
-        reservation, work, tasks = self.table("box_reserved"), self.table("person_work"), self.tasks
+        reservation, tasks = self.table("box_reserved"), self.tasks
+        work = _chosen(self.table("person_work"), self.table("person_work")["work"] != CARRY)
         scale = _above(self.boxes["box"]) + 1
         wanted = order * scale + box + 1
         keys = reservation["order"] * scale + reservation["box"] + 1
@@ -491,12 +676,12 @@ class RunFacts:
         a, b = np.maximum(work["time_ms"][ours], start[row]), np.minimum(work["end"][ours], end[row])
         return joined(row[b > a], a[b > a], b[b > a])
 
-    def overdue_from(self, box: Ints) -> Ints:
-        """When the verification of each of these boxes becomes too old for issue, in milliseconds.
+    def overdue_from(self, verified_day: Ints) -> Ints:
+        """When a verification on each of these days becomes too old for issue, in milliseconds.
 
         A meter may be issued up to `demand.max_age_days` days after its verification, the last one included.
         """
-        day = self.box_value("verified_day", box) + self.scenario.demand.max_age_days + 1
+        day = verified_day + self.scenario.demand.max_age_days + 1
         return (day - self.calendar.ordinal(0)) * DAY_MS
 
 
@@ -541,6 +726,130 @@ def steps(start: Ints, end: Ints, weight: Ints | int = 1) -> Steps:
     values = np.cumsum(np.concatenate([weights, -weights])[order])
     last = is_last(times)
     return Steps(times[last], values[last])
+
+
+def meter_changes(table: Callable[[str], Table]) -> Table:
+    """The meters of each box in truth and on record: `box`, `seq`, `time_ms`, `truth`, `record`, `left`.
+
+    A row for the creation of a box and one for every fact that may change its meters on either side, by box
+    and then in the order of recording; `truth` and `record` are the masks after it. `left` is ISSUED_WHOLE or
+    LEFT where the box leaves with its meters, else 0.
+
+    Meters that are picked or issued leave the truth by their mask; those picked before are out already. The
+    record loses as many: the same ones where it has them, else its lowest. What was packed short or taken
+    unnoticed leaves the truth alone; what is scrapped, both; what somebody has counted sets the record. A box
+    that left otherwise takes its meters along, and one that comes back has on both sides what it left with.
+
+    Parameters
+    ----------
+    table : gives the facts of a kind as columns, as `trace.Trace.table` does.
+    """
+    made = table("error_made")
+    created, picked, issued, scrapped, recorded, left, back = (table(name) for name in (
+        "box_created", "meters_picked", "meters_issued", "meters_scrapped", "meters_recorded", "box_left",
+        "box_came_back",
+    ))  # fmt: skip
+    parts = (
+        _rows(created, mask=(np.int64(1) << created["meters"]) - 1),
+        _rows(picked, mask=picked["mask"]),
+        _rows(issued, mask=issued["mask"]),
+        _rows(scrapped, mask=scrapped["mask"]),
+        _rows(recorded, mask=recorded["mask"]),
+        _rows(made, np.isin(made["cause"], _LOSSES), mask=made["mask"]),
+        _rows(left, mask=np.zeros_like(left["box"])),
+        _rows(back, mask=np.zeros_like(back["box"])),
+    )
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    kind = np.repeat(np.arange(len(parts)), [part["box"].size for part in parts])
+    order = np.lexsort((kind, columns["seq"], columns["box"]))
+    box, mask, kind = columns["box"][order], columns["mask"][order], kind[order]
+    truth = _and_within(box, np.where(kind == _CREATED, mask, ~mask))
+    before = np.append(0, truth[:-1]) * ~is_first(box)
+    leaves = np.where((kind == _ISSUED) & (before != 0) & (truth == 0), ISSUED_WHOLE, 0)
+    record = truth.copy()
+    # Only where truth and record part the facts have to be gone through one by one.
+    for first, end in _groups(box, np.unique(box[kind >= _RECORDED])):
+        walked = _walk(kind[first:end].tolist(), mask[first:end].tolist())
+        truth[first:end], record[first:end], leaves[first:end] = walked
+    return {
+        "box": box, "seq": columns["seq"][order], "time_ms": columns["start"][order],
+        "truth": truth, "record": record, "left": leaves,
+    }  # fmt: skip
+
+
+def _walk(kinds: list[int], masks: list[int]) -> tuple[list[int], list[int], list[int]]:
+    """Truth, record and leaving of one box after each of its facts (kinds: the parts of `meter_changes`)."""
+    truth = record = 0
+    taken_along = (0, 0)
+    rows: tuple[list[int], list[int], list[int]] = [], [], []
+    for kind, mask in zip(kinds, masks, strict=True):
+        leaves = 0
+        if kind == _CREATED:
+            truth = record = mask
+        elif kind in (_PICKED, _ISSUED):
+            out = mask & truth
+            if kind == _ISSUED and out and out == truth:
+                leaves, taken_along = ISSUED_WHOLE, (truth, record)
+            truth &= ~out
+            record = record_without(record, out)
+        elif kind == _SCRAPPED:
+            truth, record = truth & ~mask, record & ~mask
+        elif kind == _RECORDED:
+            record = mask
+        elif kind == _LOST:
+            truth &= ~mask
+        elif kind == _LEFT_ALONE:
+            leaves, taken_along = LEFT, (truth, record)
+            truth = record = 0
+        else:
+            truth, record = taken_along
+        for column, value in zip(rows, (truth, record, leaves), strict=True):
+            column.append(value)
+    return rows
+
+
+def record_without(record: int, out: int) -> int:
+    """What a record keeps when these meters leave the box: as many less, the same ones if it has them."""
+    kept = record & ~out
+    for _ in range(out.bit_count() - (record & out).bit_count()):
+        kept &= kept - 1
+    return kept
+
+
+ISSUED_WHOLE: Final = 1
+LEFT: Final = 2
+"""How a box leaves with its meters: issued with all that are in it, or otherwise."""
+
+_CREATED, _PICKED, _ISSUED, _SCRAPPED, _RECORDED, _LOST, _LEFT_ALONE = range(7)
+_LOSSES: Final = (SHORT_PACKED, UNRECORDED_REMOVAL)
+QUARANTINED: Final = 16
+"""The asset state of what is on hold, as in `assets.STATE_CODES`."""
+
+
+def _and_within(group: Ints, masks: Ints) -> Ints:
+    """The bitwise and of each mask with all before it in its run of equal groups."""
+    masks, reach = masks.copy(), 1
+    while reach < group.size and (same := group[reach:] == group[:-reach]).any():
+        masks[reach:] &= np.where(same, masks[:-reach], -1)
+        reach *= 2
+    return masks
+
+
+def _groups(group: Ints, wanted: Ints) -> list[tuple[int, int]]:
+    """Where the rows of each wanted group begin and end in sorted groups."""
+    first, end = (np.searchsorted(group, wanted, side=side).tolist() for side in ("left", "right"))
+    return list(zip(first, end, strict=True))
+
+
+def _chosen(table: Table, rows: Flags) -> Table:
+    """Some rows of a table."""
+    return {name: values[rows] for name, values in table.items()}
+
+
+def _rows(facts: Table, chosen: Flags | slice = slice(None), **columns: Ints) -> Table:
+    """Facts of boxes as `box`, `seq`, `start` and these columns, all or those chosen."""
+    named = {"box": facts["box"], "seq": facts["seq"], "start": facts["time_ms"], **columns}
+    return {name: values[chosen] for name, values in named.items()}
 
 
 def bits(mask: Ints) -> Ints:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ PART_ROWS: Final = 500_000
 
 _SCHEMA_VERSION: Final = 1
 _MANIFEST: Final = "manifest.json"
+_SO_FAR: Final = "so-far.json"
 
 Columns = dict[str, npt.NDArray[np.int64]]
 
@@ -162,35 +163,84 @@ def write_facts(trace: Trace, directory: Path | str) -> None:
     not apply. A part is written under another name, synced and renamed; without a manifest that fits, the
     folder is an interrupted run. Older facts in the folder are replaced. Raises OSError as files do.
     """
-    trace.seal()
+    FactsWriter(trace, directory).finish()
+
+
+class FactsWriter:
+    """Writes a trace while it grows: whole parts as they come, the rest and the manifest at the end.
+
+    Until then `so-far.json` names the parts that are there, for `read_parts`. Raises OSError as files do.
+    """
+
+    def __init__(self, trace: Trace, directory: Path | str) -> None:
+        self._trace = trace
+        self._folder = Path(directory)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for name in (_MANIFEST, _SO_FAR):
+            (self._folder / name).unlink(missing_ok=True)
+        for old in self._folder.glob("part-*.parquet*"):
+            old.unlink()
+        self._parts: list[dict[str, Any]] = []
+
+    def write_ready(self) -> None:
+        """Write the parts that will not change any more, and say which are there."""
+        self._trace.seal()
+        before = len(self._parts)
+        self._write(len(self._trace._blocks) - 1)
+        if len(self._parts) > before:
+            self._name(_SO_FAR, {"rows": sum(part["rows"] for part in self._parts)})
+
+    def finish(self) -> None:
+        """Write what is left, and the manifest last of all."""
+        trace = self._trace
+        trace.seal()
+        self._write(len(trace._blocks))
+        digests = {"digest": trace.digest(), "demand_digest": trace.demand_digest()}
+        self._name(_MANIFEST, {"rows": len(trace), **digests})
+        (self._folder / _SO_FAR).unlink(missing_ok=True)
+
+    def _write(self, blocks: int) -> None:
+        """Write the blocks up to a number that are not written yet."""
+        if blocks <= len(self._parts):
+            return
+        with duckdb_here() as connection:
+            for number in range(len(self._parts), blocks):
+                block = self._trace._blocks[number]
+                part = {"file": f"part-{number:05d}.parquet", "rows": len(block.kinds)}
+                unfinished = self._folder / f"{part['file']}.tmp"
+                log = _union(connection, block)
+                connection.execute(f"COPY ({log}) TO {_quoted(unfinished)} (FORMAT parquet)")
+                _settle(unfinished, self._folder / str(part["file"]))
+                self._parts.append(part)
+
+    def _name(self, name: str, counts: dict[str, Any]) -> None:
+        """Write down what is in the folder."""
+        manifest = {
+            "schema_version": _SCHEMA_VERSION,
+            "model_version": self._trace.model_version,
+            **counts,
+            "parts": self._parts,
+            "meters_per_box": self._trace.meters_per_box,
+            "names": self._trace.names,
+            "kinds": {kind.name: list(kind.fields) for kind in BY_NUMBER},
+        }
+        unfinished = self._folder / f"{name}.tmp"
+        unfinished.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        _settle(unfinished, self._folder / name)
+
+
+def read_parts(directory: Path | str) -> tuple[Trace, bool]:
+    """The facts that an interrupted run has left, and whether they are all: False when the run was cut off.
+
+    Of a folder with a manifest it gives what `read_facts` gives. Raises FactsError when no part is finished,
+    and when one that is named is missing, torn or altered.
+    """
     folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _MANIFEST).unlink(missing_ok=True)
-    for old in folder.glob("part-*.parquet*"):
-        old.unlink()
-    parts = []
-    with _duckdb() as connection:
-        for number, block in enumerate(trace._blocks):
-            part = {"file": f"part-{number:05d}.parquet", "rows": len(block.kinds)}
-            parts.append(part)
-            unfinished = folder / f"{part['file']}.tmp"
-            log = _union(connection, block)
-            connection.execute(f"COPY ({log}) TO {_quoted(unfinished)} (FORMAT parquet)")
-            _settle(unfinished, folder / str(part["file"]))
-    manifest = {
-        "schema_version": _SCHEMA_VERSION,
-        "model_version": trace.model_version,
-        "rows": len(trace),
-        "digest": trace.digest(),
-        "demand_digest": trace.demand_digest(),
-        "parts": parts,
-        "meters_per_box": trace.meters_per_box,
-        "names": trace.names,
-        "kinds": {kind.name: list(kind.fields) for kind in BY_NUMBER},
-    }
-    unfinished = folder / f"{_MANIFEST}.tmp"
-    unfinished.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    _settle(unfinished, folder / _MANIFEST)
+    if (folder / _MANIFEST).exists():
+        return read_facts(folder), True
+    if not (folder / _SO_FAR).exists():
+        raise FactsError(f"{folder}: expected {_SO_FAR} or {_MANIFEST}, found neither: no part was finished")
+    return _read_named(folder, read_manifest(folder, _SO_FAR)), False
 
 
 def read_facts(directory: Path | str) -> Trace:
@@ -200,19 +250,26 @@ def read_facts(directory: Path | str) -> Trace:
     altered, and when the facts are of a vocabulary that this version does not know.
     """
     folder = Path(directory)
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(folder)
+    trace = _read_named(folder, manifest)
+    if trace.digest() != manifest["digest"]:
+        raise FactsError(f"{folder}: facts: expected digest {manifest['digest']}, found {trace.digest()}")
+    return trace
+
+
+def _read_named(folder: Path, manifest: dict[str, Any]) -> Trace:
+    """The trace of the parts that a manifest names."""
     trace = Trace(
         manifest["meters_per_box"], names=manifest["names"], model_version=manifest["model_version"]
     )
-    with _duckdb() as connection:
+    with duckdb_here() as connection:
         for part in manifest["parts"]:
-            block = _read_part(connection, folder / part["file"], part["rows"], len(trace))
+            path = folder / part["file"]
+            block = _read_part(connection, path, part["rows"], len(trace), manifest["kinds"])
             trace._blocks.append(block)
             trace._hash.update(block.data)
     if len(trace) != manifest["rows"]:
         raise FactsError(f"{folder}: facts: expected {manifest['rows']} rows, found {len(trace)}")
-    if trace.digest() != manifest["digest"]:
-        raise FactsError(f"{folder}: facts: expected digest {manifest['digest']}, found {trace.digest()}")
     for row in trace.rows(len(trace) - 1):
         trace._last_ms = row[0]
     return trace
@@ -290,7 +347,7 @@ def _first_step_back(rows: list[tuple[int, ...]], last_ms: int) -> str:
     raise AssertionError("the times rise")
 
 
-def _duckdb() -> Any:
+def duckdb_here() -> Any:
     """A DuckDB connection that reads and writes files here and fetches nothing from elsewhere."""
     import duckdb  # takes as long to import as everything else here together
 
@@ -337,8 +394,12 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / _MANIFEST
+def read_manifest(folder: Path, name: str = _MANIFEST) -> dict[str, Any]:
+    """What the manifest of a folder of facts says.
+
+    Raises FactsError when there is none, when it is torn, and when its facts are not of this vocabulary.
+    """
+    path = folder / name
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise FactsError(f"{folder}: expected a folder of facts, found {found}")
@@ -349,7 +410,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         known = manifest["schema_version"] == _SCHEMA_VERSION
         fitting = known and (
             isinstance(manifest["rows"], int)
-            and isinstance(manifest["digest"], str)
+            and (name == _SO_FAR or isinstance(manifest["digest"], str))
             and isinstance(manifest["model_version"], str)
             and isinstance(manifest["meters_per_box"], int)
             and isinstance(manifest["names"], dict)
@@ -372,7 +433,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _read_part(connection: Any, path: Path, rows: int, first: int) -> _Block:
+def _read_part(connection: Any, path: Path, rows: int, first: int, known: Collection[str]) -> _Block:
     import duckdb
 
     expected = f"{path}: expected rows {first} to {first + rows - 1}"
@@ -381,7 +442,8 @@ def _read_part(connection: Any, path: Path, rows: int, first: int) -> _Block:
     tables = []
     try:
         connection.execute("CREATE OR REPLACE TEMP TABLE part AS FROM read_parquet(?)", [str(path)])
-        for kind in BY_NUMBER:
+        kinds_of_part = [kind for kind in BY_NUMBER if kind.name in known]
+        for kind in kinds_of_part:
             fields = "".join(f', "{field}"' for field in kind.fields)
             query = f"SELECT seq, time_ms{fields} FROM part WHERE kind = ? ORDER BY seq"  # noqa: S608
             tables.append(connection.execute(query, [kind.name]).fetchnumpy())
@@ -394,13 +456,13 @@ def _read_part(connection: Any, path: Path, rows: int, first: int) -> _Block:
     if seq.size != rows or not np.array_equal(np.sort(seq), np.arange(first, first + rows)):
         raise FactsError(f"{expected}, found {seq.size} rows or other numbers: it was altered")
     kinds = np.empty(rows, np.uint8)
-    for kind, table in zip(BY_NUMBER, tables, strict=True):
+    for kind, table in zip(kinds_of_part, tables, strict=True):
         kinds[table["seq"] - first] = kind.number
     block = _Block(first)
     block.kinds += kinds.tobytes()
     block.data += bytes(int(_SIZES[kinds].sum()))
     offsets = block.offsets()
-    for kind, table in zip(BY_NUMBER, tables, strict=True):
+    for kind, table in zip(kinds_of_part, tables, strict=True):
         if table["seq"].size:
             records = np.empty(table["seq"].size, _DTYPES[kind.number])
             records["kind"] = kind.number

@@ -11,7 +11,8 @@ Kiefer and Wolfowitz 1955), plus the mean difference between the model's waits a
 the same arrivals. Their sum estimates the model's own mean without bias, whatever the model does, and its
 interval covers both parts. The note of a check says how many visits the model drove. Shares of slots come
 in two levels as well, and are corrected by the work that the drawn boxes bring, whose mean is known (a
-control variate, Lavenberg and Welch 1981).
+control variate, Lavenberg and Welch 1981). Reads, samples and counts have their theory in `record_theory`,
+robots that break down in `repair_theory`.
 """
 
 import heapq
@@ -29,53 +30,27 @@ from scipy.special import stdtrit
 from sim import exact
 from sim.allocation import POLICIES, BoxView, SlotIndex, SlotView, allocate, allocate_batch
 from sim.calendar import DAY_MS
+from sim.checks import Check, Trial, exact_check, is_narrow, level_of_each, random_check, sum_of
 from sim.clock import Clock
 from sim.facts import IDLE, ISSUE, NONE, PUT_AWAY, ROBOT_STRETCH, TOUR_STARTED
 from sim.layout import Layout
 from sim.orders import ScheduledDeliveryParams, ScheduledOrderParams
+from sim.record_theory import counted_records, overlooked_records, sample_meets_wrong, tag_misses
+from sim.repair_theory import machine_repair
 from sim.robots import Fleet, Floor, Life, Task
-from sim.scenario import Scenario, load
-from sim.simulation import Result, Simulation, build_layout
+from sim.scenario import Scenario, build_layout, load
+from sim.simulation import Result, Simulation
 from sim.statistics import Interval, t_interval
 from sim.streams import Streams
 from sim.travel import Travel
 from sim.turnover import Turnover
 from sim.words import near, one_of, show
 
-LEVEL: Final = 0.999
-"""Chance that the intervals of one random run all hold what they should; each alone does with a greater."""
-
-HALF_WIDTH: Final = 0.01
-"""Greatest half-width of an interval, as a share of the expected value."""
-
 LEG_S: Final = 0.0005
 """What the model may add to, or take from, a leg or a lift by rounding to whole milliseconds."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.floating[Any]]
-
-
-class Check(NamedTuple):
-    """One comparison: `ok` when `expected` lies from `low` to `high`, the interval about `found`.
-
-    In a random case `ok` also says that the interval is narrow enough.
-    """
-
-    name: str
-    expected: float
-    found: float
-    low: float
-    high: float
-    ok: bool
-    unit: str
-    note: str
-
-
-class Trial(NamedTuple):
-    """What a case is given: random numbers of its own, and whom to tell the share of work that is done."""
-
-    rng: np.random.Generator
-    step: Callable[[float], None]
 
 
 def run_checks(
@@ -104,21 +79,6 @@ def run_checks(
         checks += CHECKS[name](Trial(np.random.default_rng([seed, zlib.crc32(name.encode())]), step))
         step(1.0)
     return checks
-
-
-def _exact(name: str, expected: float, found: float, tolerance: float, unit: str, note: str) -> Check:
-    low, high = found - tolerance, found + tolerance
-    return Check(name, expected, found, low, high, low <= expected <= high, unit, note)
-
-
-def _random(name: str, expected: float, found: Interval, unit: str, note: str) -> Check:
-    narrow = (found.high - found.low) / 2 <= HALF_WIDTH * abs(expected)
-    return Check(name, expected, found.mean, found.low, found.high, expected in found and narrow, unit, note)
-
-
-def _level(intervals: int) -> float:
-    """The level of each of several intervals that hold together at `LEVEL`."""
-    return 1.0 - (1.0 - LEVEL) / intervals
 
 
 _TIRELESS: Final = (
@@ -170,7 +130,7 @@ def travel_of_the_acr(trial: Trial) -> Iterator[Check]:
     )
     for way, found in zip(("put-away", "retrieval"), _whole_run_cycles_s(scenario), strict=True):
         name = f"ACR, 13 x 5, {way}, whole run"
-        yield _exact(name, expected, found, 4 * LEG_S, "s", note.format("65 boxes in 65 slots"))
+        yield exact_check(name, expected, found, 4 * LEG_S, "s", note.format("65 boxes in 65 slots"))
 
 
 def continuous_rack(trial: Trial) -> Iterator[Check]:
@@ -189,7 +149,7 @@ def continuous_rack(trial: Trial) -> Iterator[Check]:
             # An error of c / n^2 vanishes from this combination; what is left is of the order of rounding.
             limit = (4 * means[200][dual] - means[100][dual]) / 3
             note = "100 x 100 and 200 x 200 cells, extrapolated by the law 1 / n^2 (Richardson)"
-            yield _exact(f"{name}, limit", expected, limit, 1e-6, unit, note)
+            yield exact_check(f"{name}, limit", expected, limit, 1e-6, unit, note)
         trial.step(done / len(shapes))
 
 
@@ -221,12 +181,16 @@ def _drives(
     tours = [[(PUT_AWAY, s)] for s in slots] + [[(ISSUE, s)] for s in slots]
     expected = 2 * float(out_s.mean()) + single_s
     note = f"the robots' loop; each of {len(slots)} slots, once to store and once to fetch"
-    yield _exact(name.format("single"), expected, _mean_tour_s(scenario, tours), legs[0] * LEG_S, "s", note)
+    yield exact_check(
+        name.format("single"), expected, _mean_tour_s(scenario, tours), legs[0] * LEG_S, "s", note
+    )
 
     tours = [[(PUT_AWAY, a), (ISSUE, b)] for a in slots for b in range(a)]
     expected = 2 * float(out_s.mean()) + float(between_s.sum()) / (2 * len(tours)) + dual_s
     note = f"the robots' loop; stores at one slot and fetches from another, all {len(tours):,} pairs"
-    yield _exact(name.format("dual"), expected, _mean_tour_s(scenario, tours), legs[1] * LEG_S, "s", note)
+    yield exact_check(
+        name.format("dual"), expected, _mean_tour_s(scenario, tours), legs[1] * LEG_S, "s", note
+    )
 
 
 def _mean_tour_s(scenario: Scenario, tours: Sequence[Sequence[tuple[int, int]]]) -> float:
@@ -243,11 +207,12 @@ def _mean_tour_s(scenario: Scenario, tours: Sequence[Sequence[tuple[int, int]]])
             total += row[0] - began
 
     def command() -> Life:
-        for number, commands in enumerate(tours):
+        numbers = itertools.count()
+        for commands in tours:
             yield env.timeout(3_600_000)
             for kind, slot in commands:
                 source, target = (layout.inbound, slot) if kind == PUT_AWAY else (slot, layout.outbound)
-                task = Task(number, kind, slot, source, target, int(env.now))
+                task = Task(next(numbers), kind, slot, source, target, int(env.now))
                 task.column = 0
                 fleet.post(task)
 
@@ -274,8 +239,10 @@ def _bare_floor() -> Floor:
         "where": lambda box: (box, 0, 0),
         "landing": lambda *_: 0,
         "blocker_of": lambda _: NONE,
+        "picked": lambda *_: True,
+        "stored": lambda *_: True,
     }
-    told = ("assigned", "unassigned", "picked", "stored", "delivered", "visited", "out_place")
+    told = ("assigned", "unassigned", "delivered", "visited", "out_place")
     return cast("Floor", SimpleNamespace(**dict.fromkeys(told, nothing), **answers))
 
 
@@ -349,7 +316,11 @@ def one_robot_queue(trial: Trial) -> Iterator[Check]:
     for done, utilisation in enumerate(UTILISATIONS, 1):
         rate = utilisation / mean_s
         long = _long_run(
-            rng, 1, 1000 / rate, lambda shape: rng.choice(services_ms, shape), _level(len(UTILISATIONS))
+            rng,
+            1,
+            1000 / rate,
+            lambda shape: rng.choice(services_ms, shape),
+            level_of_each(len(UTILISATIONS)),
         )
         slots = rng.integers(layout.slots, size=_VISITS)
         visits = _Visits(
@@ -357,7 +328,7 @@ def one_robot_queue(trial: Trial) -> Iterator[Check]:
         )
         waits, note = _two_levels(scenario, visits, long)
         expected = exact.pollaczek_khinchine_wait(rate, mean_s, square_s2)
-        yield _random(f"Pollaczek-Khinchine at {utilisation:g}", expected, waits.mean_s, "s", note)
+        yield random_check(f"Pollaczek-Khinchine at {utilisation:g}", expected, waits.mean_s, "s", note)
         trial.step(done / len(UTILISATIONS))
 
 
@@ -368,7 +339,9 @@ def two_robots_queue(trial: Trial) -> Iterator[Check]:
     layout = build_layout(scenario)
     mean_s, utilisation = 600.0, 0.8  # of services, both ways included
     rate = 2 * utilisation / mean_s
-    long = _long_run(rng, 2, 1000 / rate, lambda shape: rng.exponential(1000 * mean_s, shape), _level(2))
+    long = _long_run(
+        rng, 2, 1000 / rate, lambda shape: rng.exponential(1000 * mean_s, shape), level_of_each(2)
+    )
     trial.step(0.5)
     slots = np.arange(_VISITS) % layout.slots
     ways_ms = 2 * Travel(layout, scenario.robots).one_way_ms(layout.inbound)[slots]
@@ -376,8 +349,8 @@ def two_robots_queue(trial: Trial) -> Iterator[Check]:
     visits = _Visits(_arrivals_ms(rng, 1000 / rate), slots, services_ms - ways_ms, services_ms)
     waits, note = _two_levels(scenario, visits, long)
     name = f"M/M/2 at {utilisation:g}"
-    yield _random(f"{name}, mean wait", exact.mmc_wait(rate, mean_s, 2), waits.mean_s, "s", note)
-    yield _random(f"{name}, share that waits", exact.erlang_c(2, rate * mean_s), waits.share, "1", note)
+    yield random_check(f"{name}, mean wait", exact.mmc_wait(rate, mean_s, 2), waits.mean_s, "s", note)
+    yield random_check(f"{name}, share that waits", exact.erlang_c(2, rate * mean_s), waits.share, "1", note)
 
 
 _TWO_AT_HAND: Final = (
@@ -416,7 +389,7 @@ def _two_levels(scenario: Scenario, visits: _Visits, long: _Waits) -> tuple[_Wai
     unequal = int((driven != textbook).sum())
     more_s = _batched((driven - textbook) / 1000, long.level)
     more_wait = _batched((driven > 0) * 1.0 - (textbook > 0), long.level)
-    waits = _Waits(_sum(long.mean_s, more_s), _sum(long.share, more_wait), len(driven), long.level)
+    waits = _Waits(sum_of(long.mean_s, more_s), sum_of(long.share, more_wait), len(driven), long.level)
     return waits, (
         f"a whole run drove {len(driven):,} visits, {unequal or 'none'} of them with another wait than the"
         f" textbook's recursion, whose mean is known from {long.customers:,} customers"
@@ -492,12 +465,6 @@ def _batched(values: Floats, level: float, batches: int = 40) -> Interval:
     return t_interval(values[: size * batches].reshape(batches, size).mean(axis=1).tolist(), level)
 
 
-def _sum(a: Interval, b: Interval) -> Interval:
-    """The interval of the sum of two independent means."""
-    mean, half = a.mean + b.mean, math.hypot(a.high - a.mean, b.high - b.mean)
-    return Interval(mean, mean - half, mean + half, min(a.n, b.n))
-
-
 # -- Storage --------------------------------------------------------------------------------------------
 
 _CURVES: Final = {"20/50": (200,), "20/60": (50, 100, 200), "20/80": (200,)}
@@ -553,7 +520,7 @@ def full_racks(trial: Trial) -> Iterator[Check]:
 
 def rack_in_use(trial: Trial) -> Iterator[Check]:
     """Boxes leave a rack by demand and trucks bring their like: mean ways by rule against closed forms."""
-    curve, level, unit = "20/60", _level(len(_IN_USE)), "longest way"
+    curve, level, unit = "20/60", level_of_each(len(_IN_USE)), "longest way"
     intervals = []
     for done, (words, rule, zones) in enumerate(_IN_USE, 1):
         goods, ways = ways_in_use(trial.rng, rule, zones, _exponent(curve))
@@ -565,23 +532,25 @@ def rack_in_use(trial: Trial) -> Iterator[Check]:
             f"{_MOVES:,} boxes of {_ITEMS:,} items leave by demand, {_TRUCK} come at a time, {fill:.1%} full"
         )
         if rule == "random":
-            yield _random(name, exact.RANDOM_STORAGE, found, unit, f"{note}; 2/3 of the longest way")
+            yield random_check(name, exact.RANDOM_STORAGE, found, unit, f"{note}; 2/3 of the longest way")
         elif rule == "class-based":
             of_item, held = turnover.classes(turnover.borders(zones))
             expected = exact.zones_mean(np.bincount(of_item, turnover.demand, zones), held, fill)
-            yield _random(name, expected, found, unit, f"{note}; the open places lie at the end of each zone")
+            yield random_check(
+                name, expected, found, unit, f"{note}; the open places lie at the end of each zone"
+            )
         else:
             by_speed = turnover.fastest
             expected = exact.zones_mean(np.array(turnover.demand)[by_speed], np.array(goods.boxes)[by_speed])
             # The open places lie anywhere from evenly among the boxes, as if there were none, to all beyond.
             note += "; open places shorten ways by up to the root of the fill, which the interval covers"
             found = found._replace(low=found.low, high=found.high / math.sqrt(fill))
-            ok = expected in found and intervals[-1].high - intervals[-1].low <= 2 * HALF_WIDTH * expected
+            ok = expected in found and is_narrow(intervals[-1], expected)
             yield Check(name, expected, found.mean, found.low, found.high, ok, unit, note)
         trial.step(done / len(_IN_USE))
     apart = sum(slower.low > faster.high for slower, faster in itertools.pairwise(intervals))
     note = "how many of random, 2 zones, 3 zones and full turnover are slower than the next, intervals apart"
-    yield _exact(f"{curve} in use, order of rules", len(_IN_USE) - 1, apart, 0, "rules", note)
+    yield exact_check(f"{curve} in use, order of rules", len(_IN_USE) - 1, apart, 0, "rules", note)
 
 
 _FULL_TURNOVER: Final = ("turnover", "optimal-turnover", "dedicated")
@@ -789,7 +758,10 @@ def ordered_hunting(trial: Trial) -> Iterator[Check]:
         offered, draw = hunt.load * slots, STAYS[stays]
         more, unequal = _driven_hunt(rng, layout, way_ms, offered, draw, hunt.boxes)
         shares, excess = _long_hunt(rng, slots, offered, draw, hunt)
-        level, expected = _level(len(hunt.stretches) + 1), np.array(exact.ordered_hunting(slots, offered))
+        level, expected = (
+            level_of_each(len(hunt.stretches) + 1),
+            np.array(exact.ordered_hunting(slots, offered)),
+        )
         name = f"hunting {slots} at {hunt.load:g}, {{}}, {stays}"
         note = (
             f"{hunt.boxes:,} boxes through the allocator, {unequal or 'none'} of them to another slot than in"
@@ -797,21 +769,23 @@ def ordered_hunting(trial: Trial) -> Iterator[Check]:
         )
         for first, last in hunt.stretches:
             part = slice(first - 1, last)
-            found = _sum(
+            found = sum_of(
                 _controlled(shares[:, part].sum(axis=1), excess, level),
                 t_interval(more[:, part].sum(axis=1).tolist(), level),
             )
             words = f"slot {first}" if first == last else f"slots {first}-{last}"
             what, unit = ("share of time taken", "1") if first == last else ("mean number taken", "slots")
-            yield _random(name.format(words), float(expected[part].sum()), found, unit, note.format(what))
+            yield random_check(
+                name.format(words), float(expected[part].sum()), found, unit, note.format(what)
+            )
         by_rank_s = np.sort(way_ms) / 1000
-        found = _sum(
+        found = sum_of(
             _controlled(shares @ by_rank_s / offered, excess, level),
             t_interval((more @ by_rank_s / offered).tolist(), level),
         )
         mean_s = float(expected @ by_rank_s) / offered
         what = "way from the port, 0 for a lost box,"
-        yield _random(name.format("mean way"), mean_s, found, "s", note.format(what))
+        yield random_check(name.format("mean way"), mean_s, found, "s", note.format(what))
         trial.step(done / len(cases))
 
 
@@ -947,7 +921,7 @@ def _little(name: str, buffer: int, moves: _Moves, end_ms: int) -> Check:
         f" {mean_ms / 1000:.6g} s each; expected is the count over time"
     )
     found = rate_per_ms * mean_ms if inside.min(initial=0) >= 0 else float(inside.min())
-    return _exact(f"Little, {name}", counted, found, 1e-9 * max(1.0, counted), "items", note)
+    return exact_check(f"Little, {name}", counted, found, 1e-9 * max(1.0, counted), "items", note)
 
 
 def _box_moves(result: Result) -> tuple[_Moves, list[str]]:
@@ -1007,5 +981,10 @@ CHECKS: Final[dict[str, Callable[[Trial], Iterator[Check]]]] = {
     "rack-in-use": rack_in_use,
     "ordered-hunting": ordered_hunting,
     "littles-law": littles_law,
+    "tag-misses": tag_misses,
+    "sampling": sample_meets_wrong,
+    "counted-records": counted_records,
+    "overlooked-records": overlooked_records,
+    "machine-repair": machine_repair,
 }
 """The cases by name."""

@@ -277,6 +277,260 @@ def test_wrong_export_is_refused(call, folder, tmp_path, words, line):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_amounts_are_short():
+    """One of a unit is singular, shares are in per cent, short times in minutes."""
+    shown = [
+        (1, "boxes"),
+        (2, "boxes"),
+        (1, "times"),
+        (0.5, "share"),
+        (0.05, "h"),
+        (2.19, "h"),
+        (0, "h"),
+        (90, "s"),
+    ]
+    assert [cli._amount(value, unit) for value, unit in shown] == [
+        "1 box", "2 boxes", "1 time", "50.0 %", "3.0 min", "2.19 h", "0 h", "90.0 s",
+    ]  # fmt: skip
+    assert cli._amount(None, "s") == "none"
+
+
+# --- tracking ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def astray(tmp_path_factory) -> Path:
+    """The result folder of a box that is set down in another slot than the recorded one, and found by a count."""
+    from sim.assets import STATE_CODES
+    from sim.facts import (
+        BOX_CREATED,
+        BOX_MOVED,
+        BOX_RECEIVED,
+        BOX_RECORDED,
+        BOX_RESERVED,
+        BOX_STATE,
+        CONFIRMED,
+        COUNT_DIFFERENCE,
+        ERROR_FOUND,
+        ERROR_MADE,
+        LOT_CREATED,
+        NONE,
+        PERSON_WORK,
+        SLOT_COUNTED,
+    )
+    from sim.scenario import build_layout
+    from sim.trace import Trace, write_facts
+
+    layout = build_layout(load("tiny").scenario)
+    port, robot, right, wrong = (
+        layout.inbound,
+        layout.robot_place(0),
+        layout.place("1-02-1"),
+        layout.place("1-02-2"),
+    )
+    day, start, h = 739_662, 8 * 3_600_000, 3_600_000
+    trace = Trace(15, names={"start": "2026-03-02", "places": list(layout.names), "skus": ["A", "B"]})
+    for row in (
+        (start, LOT_CREATED, 3, 0, 1, day),
+        (start, BOX_CREATED, 12, 0, 3, day, 15, layout.truck, 7),
+        (start, PERSON_WORK, 0, 0, start + 38_000, 12, NONE),
+        (start + 38_000, BOX_RECEIVED, 12, 7, 0),
+        (start + 38_000, BOX_MOVED, 12, layout.truck, port, NONE, NONE, NONE, NONE, port),
+        (start + 60_000, BOX_MOVED, 12, port, robot, NONE, NONE, 0, 40, robot),
+        (start + 90_000, BOX_MOVED, 12, robot, wrong, 0, 1, 0, 40, NONE),
+        (start + 90_000, BOX_RECORDED, 12, right, 0, 0, 0),
+        (start + 90_000, ERROR_MADE, 0, 0, 12, 0, wrong),
+        (start + 30 * h, SLOT_COUNTED, 2, right, 0, 1, 0, 1, 0),
+        (start + 30 * h, COUNT_DIFFERENCE, 2, right, 12, 0, CONFIRMED),
+        (start + 30 * h, BOX_RECORDED, 12, layout.outside, NONE, NONE, 3),
+        (start + 30 * h, BOX_STATE, 12, STATE_CODES["quarantined"]),
+        (start + 31 * h, SLOT_COUNTED, 2, wrong, 0, 1, 0, 0, 1),
+        (start + 31 * h, COUNT_DIFFERENCE, 2, wrong, 12, 1, CONFIRMED),
+        (start + 31 * h, BOX_RECORDED, 12, wrong, 0, 1, 3),
+        (start + 31 * h, BOX_STATE, 12, STATE_CODES["qualified_in_stock"]),
+        (start + 31 * h, ERROR_FOUND, 0, 3, 12),
+        (start + 32 * h, BOX_RESERVED, 12, 5, 0, 15),
+    ):
+        trace.record(row)
+    folder = tmp_path_factory.mktemp("results") / "astray"
+    write_facts(trace, folder / "facts")
+    (folder / "result.json").write_text(json.dumps({"digest": trace.digest(), "simulated_s": 172_800.0}))
+    return folder
+
+
+SERIAL = "993000100000000000183"
+"""All digits but the check digit of meter 183. From the right, with weights 3, 1, 3, ...: 3 x 3 + 8 + 3 x 1, then
+3 x 1 for the type, 3 x 3 + 9 + 3 x 9 for the unit: 68, to which 2 is missing."""
+
+ASTRAY = """\
+Box 12 is in 1-02-2 1.2, as recorded: 15 meters of A, reserved for order 5.
+
+time         event         where          by         what happened
+────────────────────────────────────────────────────────────────────────────────────────────────────
+2026-03-02   Monday
+  08:00:00   arrived       truck                     on truck 7: 15 meters of A, lot 3, verified
+                                                     2026-02-15
+  08:00:00   unloading     truck          person-1   until 08:00:38
+  08:00:38   received      truck          person-1   receiving scan done, truck 7
+  08:00:38   moved         port                      from truck
+  08:01:00   taken         robot-1        robot-1    taken from port, task 40
+  08:01:30   stored        1-02-2 1.2 *   robot-1    set down, task 40 (recorded: 1-02-1 1.1)
+  08:01:30   error         1-02-2 1.2 *              wrong slot in 1-02-2; nobody knew
+2026-03-03   Tuesday
+  14:00:00   counted       1-02-2 1.2 *   robot-1    in 1-02-1 by camera, look 2: not seen,
+                                                     confirmed
+  14:00:00   missed        1-02-2 1.2 *              not where it is recorded, seen in a count
+  14:00:00   held          1-02-2 1.2 *              recorded as quarantined
+  15:00:00   counted       1-02-2 1.2 *   robot-1    in 1-02-2 by camera, look 2: seen, recorded
+                                                     elsewhere, confirmed
+  15:00:00   recorded      1-02-2 1.2                recorded where it is, seen in a count
+  15:00:00   let go        1-02-2 1.2                recorded as qualified in stock
+  15:00:00   error found   1-02-2 1.2                wrong slot, found by a count
+  16:00:00   reserved      1-02-2 1.2                15 meters for order 5
+
+* not where it was recorded
+"""
+
+
+def test_history_is_printed(call, astray):
+    """People get a sentence and one line an event, at 100 columns; what the records missed is marked."""
+    code, out, errors = call("trace", "box:12", str(astray))
+    assert (code, errors) == (0, [])
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert max(map(len, lines)) <= 100
+    assert lines == ASTRAY.splitlines()
+
+
+def test_history_of_an_instant(call, astray):
+    """--at gives the state then, --limit the last events of it, and how many came before."""
+    from sim.assets import asset_number
+
+    at = str(10 * 3600)
+    code, out, _ = call("trace", "box:12", str(astray), "--at", at, "--limit", "1")
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert code == 0
+    said = (
+        "2026-03-02 10:00:00: Box 12 is in 1-02-2 1.2, recorded in 1-02-1 1.1: 15 meters of A, qualified in"
+    )
+    assert " ".join(lines[:2]) == f"{said} stock."
+    assert lines[-3:] == ["", "6 earlier events left out (--limit)", "* not where it was recorded"]
+    asset = asset_number(12 * 15 + 3)
+    found = document(call, "trace", asset, str(astray), "--at", at)
+    assert (found["kind"], found["number"], found["name"], found["at_s"]) == ("meter", 183, asset, 36_000.0)
+    assert found["sentence"].startswith(
+        f"Meter {asset} is in box 12, which is in 1-02-2 1.2, recorded in 1-02-1"
+    )
+    assert (found["where"]["place"], found["where"]["recorded_place"]) == ("1-02-2", "1-02-1")
+    assert found["earlier"] == 0
+    stored = found["events"][-2]
+    assert stored == {
+        "seq": 6, "time_s": 28_890.0, "at": "2026-03-02 08:01:30", "event": "stored",
+        "text": "set down, task 40 (recorded: 1-02-1 1.1)", "fact": "box_moved", "side": "truth",
+        "place": "1-02-2", "column": 0, "tier": 1, "recorded_place": "1-02-1", "recorded_column": 0,
+        "recorded_tier": 0, "box": 12, "by": "robot-1", "robot": 0, "person": None, "order": None, "task": 40,
+        "box_name": "12",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["slot:1-02-1", "lot:3", "robot:0", "order:5", "1-02-2", "robot:robot-1"])
+def test_everything_can_be_traced(call, folder, what):
+    """Slots, lots, robots and orders of a real run: a sentence and events, within 100 columns."""
+    found = document(call, "trace", what, str(folder), "--verify")
+    assert found["sentence"].endswith(".")
+    assert found["verified"] is True
+    assert found["events"]
+    code, out, errors = call("trace", what, str(folder))
+    assert (code, errors) == (0, [])
+    assert max(map(len, out.splitlines())) <= 100
+    first = out.splitlines()[0]
+    assert found["sentence"].startswith(first.rstrip())
+    left_out = max(0, len(found["events"]) - 100)
+    assert (f"{left_out:,} earlier events left out" in out) == bool(left_out)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["box:99"], "box: expected a box from 0 to 12, found '99'"),
+        (["slot:1-2-1"], "slot: expected a slot of this store, found '1-2-1', did you mean '1-02-1'?"),
+        (["box:12", "--at", "-1"], "--at: expected seconds from 0 to 172,800, found -1"),
+        (["box:12", "--at", "inf"], "--at: expected seconds from 0 to 172,800, found inf"),
+        (
+            [f"{SERIAL}4"],
+            f"asset: expected check digit 2, found 4 in '{SERIAL}4', did you mean '{SERIAL}2'?",
+        ),
+    ],
+)
+def test_wrong_trace_is_refused(call, astray, words, line):
+    """What the run does not have ends with 2 and one line that names the nearest."""
+    assert call("trace", words[0], str(astray), *words[1:]) == (2, "", [line])
+    assert call("trace", words[0], str(astray), *words[1:], "--json") == (2, "", [line])
+
+
+def test_torn_results_are_not_traced(call, folder, tmp_path):
+    """A folder whose writing was interrupted, or that lost a part, is refused in one line."""
+    import shutil
+
+    spoilt = tmp_path / "r"
+    shutil.copytree(folder, spoilt)
+    (spoilt / "facts" / "part-00000.parquet").rename(spoilt / "facts" / "part-00000.parquet.tmp")
+    code, out, errors = call("trace", "box:1", str(spoilt))
+    assert (code, out, len(errors)) == (2, "", 1)
+    assert errors[0].endswith("found no file")
+    (spoilt / "facts" / "manifest.json").unlink()
+    line = f"{spoilt}/facts: expected manifest.json, found none: the run was interrupted"
+    assert call("trace", "box:1", str(spoilt)) == (2, "", [line])
+    line = f"{tmp_path / 'x'}: expected a result folder, found none"
+    assert call("trace", "box:1", str(tmp_path / "x"), "--json") == (2, "", [line])
+
+
+def test_truth_is_labelled(call, tmp_path):
+    """`export` writes the records; --truth writes what truly is there, and no run takes that for a stock list."""
+    import csv
+
+    from openpyxl import load_workbook
+
+    out = tmp_path / "out"
+    # Nothing is counted or corrected, so that the wrong slots of the first days stay.
+    settings = ("records.scale=2000", "counting.plan=none", "records.short_packed=0", "records.damage=0")
+    sets = [word for setting in settings for word in ("--set", setting)]
+    assert call("run", "tiny", *sets, "--out", str(out), "--json")[0] == 0
+
+    def slots(path):
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            headings, *rows = list(csv.reader(file))
+        return headings, {row[0]: (row[1], row[2]) for row in rows}
+
+    written = {}
+    for name, options in (("records", []), ("truth", ["--truth"])):
+        path = tmp_path / f"{name}.csv"
+        found = document(call, "export", str(out), "--stock", str(path), "--encoding", "utf-8-sig", *options)
+        assert found["side"] == name
+        written[name] = slots(path)
+    assert written["records"][0][1] == "slot"
+    assert written["truth"][0][1] == "slot (truth)"
+    run = read_result(out)
+    from sim.history import state_at
+
+    state = state_at(run.trace, run.layout)
+    for i, box in enumerate(state.box.tolist()):
+        for name, place in (("records", state.recorded_place[i]), ("truth", state.place[i])):
+            here = written[name][1].get(str(box))
+            assert here is None or here[0] == run.layout.place_name(int(place))
+    differing = state.box[(state.place != state.recorded_place) & (state.mask > 0)].tolist()
+    assert differing
+    assert any(written["records"][1].get(str(b)) != written["truth"][1].get(str(b)) for b in differing)
+    (tmp_path / "s.toml").write_text('extends = "tiny"\n[initial]\nstock = "truth.csv"\n')
+    code, _, errors = call("run", str(tmp_path / "s.toml"), "--json")
+    assert code == 2
+    assert any("found 'slot (truth)'" in line for line in errors)
+    sheet = tmp_path / "truth.xlsx"
+    code, text, _ = call("export", str(out), "--stock", str(sheet), "--truth", "--chinese")
+    assert code == 0
+    assert ", as it truly was, at day 2, 00:00 of the run" in text
+    assert load_workbook(sheet).worksheets[0]["B1"].value == "货位 (truth)"
+
+
 def test_wrong_folders_are_refused(call, tmp_path):
     """No folder, a file, an empty folder, a broken result: one line each."""
     file = tmp_path / "file"

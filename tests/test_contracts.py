@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sim.allocation import LIVE_POLICIES, POLICIES, BoxView, SlotIndex, allocate, allocate_batch
 from sim.calendar import DAY_MS, CalendarParams, WorkCalendar
+from sim.counting import METHODS, PLANS, CountingParams, CountView
 from sim.facts import COUNT, NONE
 from sim.ledger import Ledger
 from sim.orders import ORDER_TYPES, DemandParams, OrderBook, OrderSpec
@@ -25,14 +26,15 @@ from tests.worlds import START, World, layout_of
 
 DICTS = {
     "POLICIES": POLICIES, "RETRIEVAL": RETRIEVAL, "DISPATCH": DISPATCH, "DWELL": DWELL, "ORDER_TYPES": ORDER_TYPES,
+    "PLANS": PLANS, "METHODS": METHODS,
 }  # fmt: skip
 NEEDS = {"departures", "travel", "lots"}
 CHOICES = [(kind, name) for kind, choices in DICTS.items() for name in choices]
 
 
 def function_of(choice):
-    """The function of a choice; that of a rule for allocation stands in its `Rule`."""
-    return getattr(choice, "choose", choice)
+    """The function of a choice; that of a rule or a plan stands in its `choose`, that of a method in its `look`."""
+    return getattr(choice, "choose", getattr(choice, "look", choice))
 
 
 @pytest.mark.parametrize(("kind", "name"), CHOICES)
@@ -302,3 +304,105 @@ class TestEveryOrderType:
     def test_no_orders_on_a_day_off(self, name):
         """Chance releases nothing on a Sunday; a list may."""
         assert name in ("schedule", "trace") or list(ORDER_TYPES[name](self.book(), 6)) == []
+
+
+ERRING = {"scale": 1000, "wrong_slot": 0.0002, "lost_message": 0.0002, "short_packed": 0.0001, "resend_h": 6}
+"""One put-away in five goes to a wrong slot, one in five is not confirmed, one box in ten comes short."""
+
+
+def erring_week(**counting):
+    """A week of a small store in which much goes wrong."""
+    world = World(
+        records=ERRING, counting=counting, reads={"box_miss": 0.05}, rows=2, columns=4, levels=2, boxes_per_slot=3,
+        people={"count": 2}, skus=2,
+    )  # fmt: skip
+    for day in range(7):
+        for hour in (8, 9, 10):
+            time = (24 * day + hour) * 3_600_000
+            world.at(time + 1, lambda sku=hour % 2: world.truck(3, sku=sku))
+            world.at(time + 2, lambda sku=hour % 2: world.order(34, sku=sku))
+    for _ in range(7 * 4):
+        world.run(6 * 3600)
+    return world
+
+
+@pytest.mark.parametrize("name", PLANS)
+class TestEveryPlan:
+    def test_plan_says_what_it_does(self, name):
+        """The sentence of a plan is that of its function, and ends like one."""
+        assert re.fullmatch(r"[A-Z].{20,138}\.", PLANS[name].sentence)
+        assert PLANS[name].on <= {"discrepancy", "access", "empty"}
+
+    def test_slots_are_legal(self, name):
+        """A plan names slots that exist, none twice, the same when asked again where no chance is in it."""
+        world = World(
+            counting={"plan": name, "interval_days": 1}, rows=2, columns=3, levels=2, boxes_per_slot=3
+        )
+        counting = world.warehouse.counting
+        for slot in (3, 3, 5, 0):
+            counting.accessed(slot)
+        view = CountView(counting)
+        named = list(PLANS[name].choose(view))
+        assert len(set(named)) == len(named)
+        assert set(named) <= set(range(world.layout.slots))
+        assert name == "certify" or list(PLANS[name].choose(view)) == named
+
+    def test_store_keeps_running(self, name):
+        """A week with errors breaks no invariant, twice the same, and orders go out."""
+        world = erring_week(plan=name, interval_days=2, slots_per_day=4, certify={"accuracy": 0.8})
+        assert len(world.facts("order_handed_over")) >= 5
+        assert len(world.facts("error_made")) >= 10
+        assert bool(world.facts("slot_counted")) == PLANS[name].counts
+        assert (
+            erring_week(plan=name, interval_days=2, slots_per_day=4, certify={"accuracy": 0.8}).rows
+            == world.rows
+        )
+
+
+@pytest.mark.parametrize("name", METHODS)
+class TestEveryMethod:
+    def test_method_says_what_it_sees(self, name):
+        """A method says who looks, with what, and what that shows."""
+        method = METHODS[name]
+        assert method.by in ("robot", "person")
+        assert re.fullmatch(r"(robot|person), .{10,80}", method.sentence)
+        assert method.sentence.startswith(method.by)
+
+    @given(st.integers(0, 40), st.integers(0, 600), st.integers(1, 5))
+    @settings(max_examples=30)
+    def test_more_takes_longer(self, name, boxes, meters, passes):
+        """More boxes, meters or passes never take less time, and nothing takes less than none."""
+        params = CountingParams()
+        base = METHODS[name].takes_ms(params, boxes, meters, passes)
+        assert base >= 0
+        for more in ((boxes + 1, meters, passes), (boxes, meters + 1, passes), (boxes, meters, passes + 1)):
+            assert METHODS[name].takes_ms(params, *more) >= base
+
+    def test_method_invents_nothing(self, name):
+        """A look shows only boxes that are in the slot, where they stand, and meters that are in them; it changes nothing."""
+        world = World(
+            records={"scale": 1e-12}, counting={"plan": "passive"}, reads={"box_miss": 0.3, "dead": 0.2},
+            rows=1, columns=3, levels=1, boxes_per_slot=3,
+        )  # fmt: skip
+        boxes = [world.stock_box("1-01-1", meters=k) for k in (15, 7, 1)]
+        world.stock_box("1-02-1")
+        looker, before = world.warehouse.counting._looker, copy.deepcopy(world.stock.cells)
+        for _ in range(20):
+            seen = METHODS[name].look(looker, 0)
+            if METHODS[name].places:
+                assert all(
+                    world.stock.cells[0][column][tier] == box for (column, tier), box in seen.cells.items()
+                )
+            else:
+                assert seen.cells is None
+            for box, mask in (seen.meters or {}).items():
+                assert box in boxes
+                assert mask & ~world.stock.mask[box] == 0
+        assert world.stock.cells == before
+
+    def test_store_keeps_running(self, name):
+        """A week with errors, counted that way every other day, breaks no invariant and leaves nothing undone."""
+        world = erring_week(plan="full", method=name, interval_days=2)
+        methods = {list(METHODS)[f["method"]] for f in world.facts("slot_counted", look=0)}
+        assert methods == {name}
+        assert len(world.facts("count_ended")) >= 2

@@ -198,7 +198,7 @@ class TestReservations:
     @pytest.mark.parametrize("access", ["direct", "stack_lifo"])
     @given(
         st.lists(
-            st.tuples(st.sampled_from("aarxst"), st.integers(0, 7), st.integers(0, 1), st.integers(0, 1))
+            st.tuples(st.sampled_from("aarxstf"), st.integers(0, 7), st.integers(0, 1), st.integers(0, 1))
         )
     )
     @settings(max_examples=150)
@@ -226,6 +226,8 @@ class TestReservations:
                 held.remove(box)
             elif verb == "t" and ledger.column[box] != NONE:
                 ledger.taken(box, ledger.layout.truck)
+            elif verb == "f" and is_idle and ledger.column_room[slot][column]:
+                ledger.found(box, slot, column, ledger.cells[slot][column].index(NONE))
             ledger.check()
             for (at, stack), boxes in reserved.items():
                 standing = [each for each in ledger.cells[at][stack] if each != NONE]
@@ -239,6 +241,43 @@ class TestReservations:
                 lot: lots.count(lot) for lot in lots
             }
             assert ledger.index.stays.boxes == len(counted)
+
+
+class TestFound:
+    def test_seen_box_needs_no_reservation(self):
+        """A box that was seen in a slot is recorded there, on the tier where it stands, and takes its room."""
+        ledger = Records(2)
+        ledger.found(0, 1, 0, 2)
+        assert (ledger.place[0], ledger.column[0], ledger.tier[0]) == (1, 0, 2)
+        assert ledger.cells[1] == [[NONE, NONE, 0], [NONE, NONE]]
+        assert (ledger.column_room[1], ledger.index.room[1]) == ([2, 2], 4)
+        ledger.check()
+
+    def test_seen_box_leaves_as_any_other(self):
+        """It is taken out like a box that was put away."""
+        ledger = Records(1)
+        ledger.found(0, 0, 1, 0)
+        ledger.taken(0, ledger.layout.outside)
+        assert ledger.column_room[0] == [3, 2]
+        assert ledger.index.open_places == 10
+        ledger.check()
+
+    def test_recorded_cell_is_refused(self):
+        """No two boxes are recorded in one place."""
+        ledger = Records(2)
+        ledger.found(0, 0, 0, 1)
+        with pytest.raises(LedgerError, match="slot 0 column 0 tier 1 is recorded as taken"):
+            ledger.found(1, 0, 0, 1)
+        ledger.check()
+
+    def test_reserved_room_is_refused(self):
+        """Room that is promised to boxes on their way is none."""
+        ledger = Records(3)
+        ledger.reserve(0, 0, 1)
+        ledger.reserve(1, 0, 1)
+        with pytest.raises(LedgerError, match="slot 0 column 1 has no room on record for box 2"):
+            ledger.found(2, 0, 1, 0)
+        ledger.check()
 
 
 class TestStacks:
@@ -478,3 +517,17 @@ class TestCheck:
         assert ledger.differences(stock) == []
         stock.move(1, ledger.layout.staging)
         assert ledger.differences(stock) == [1]
+
+    def test_differences_of_height_and_meters(self):
+        """A box on another tier, or with other meters than recorded, differs too; damage alone does not."""
+        ledger = Records(3)
+        stock = Stock(ledger.layout, stacked=False)
+        for box in range(3):
+            stock.new_box(ledger.layout.truck, FULL)
+            stock.put_at(box, 0, 0, box)
+            ledger.put(box, 0, 0, (1, 0, 2)[box])
+        assert ledger.differences(stock) == [0, 1]
+        stock.damaged[2] = 1
+        assert ledger.differences(stock) == [0, 1]
+        stock.lose_meters(2, 1)
+        assert ledger.differences(stock) == [0, 1, 2]

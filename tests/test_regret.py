@@ -23,8 +23,7 @@ from sim.regret import (
     stays_of,
 )
 from sim.replay import Events, read_events, replay
-from sim.scenario import load
-from sim.simulation import build_layout
+from sim.scenario import build_layout, load
 from sim.travel import Travel
 
 SYNTHETIC = Path(__file__).parent / "data" / "synthetic_200.csv"

@@ -14,9 +14,10 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from sim import charts
+from sim import facts as f
 from sim.allocation import OWN_RULES, POLICIES, Rule
 from sim.calendar import WorkCalendar
-from sim.charts import COLOURS, PictureError, duration, ladder, write_picture
+from sim.charts import COLOURS, PictureError, accuracy_lines, duration, ladder, operation_gaps, write_picture
 from sim.kpis import KPIS, RunFacts
 from sim.layout import Layout, LayoutParams
 from sim.report import render, write_report
@@ -24,6 +25,7 @@ from sim.scenario import Scenario
 from sim.simulation import run
 from sim.tables import steps
 from sim.trace import Trace
+from tests.test_kpis import DAY_MS, NONE, R0, counting
 
 HOSTILE = '</title><script>alert("x")</script>'
 
@@ -215,6 +217,222 @@ def test_samples_keep_mean_and_peak():
     assert edges[:3].tolist() == [0, 100, 200]
     assert mean[[0, 5, 9, 10]].tolist() == [1.0, 1.01, 1.0, 0.0]
     assert most[[0, 5, 9, 10]].tolist() == [1, 2, 1, 0]
+
+
+# -- records ----------------------------------------------------------------------------------------------
+
+
+@cache
+def four_days():
+    """Four days in which a box goes astray for two, a meter is taken unnoticed, and three slots are counted."""
+    story = counting().robot(0, f.IDLE)
+    story.move(DAY_MS, 2, 2, R0, 0).move(DAY_MS, 2, R0, 3, 0, recorded=NONE)
+    story.tell(DAY_MS, "box_recorded", 2, 2, 0, 0, f.WHY_ERROR)
+    story.tell(DAY_MS, "error_made", 0, f.WRONG_SLOT, 2, 0, 3)
+    story.tell(2 * DAY_MS, "error_made", 1, f.UNRECORDED_REMOVAL, 0, 1, NONE)
+    story.tell(3 * DAY_MS, "box_recorded", 2, 3, 0, 0, f.WHY_PLACE).tell(
+        3 * DAY_MS, "error_found", 0, f.AT_PLACE, 2
+    )
+    facts = story.run(4 * DAY_MS)
+    scenario = Scenario()
+    return SimpleNamespace(
+        trace=facts.trace, scenario=scenario, layout=facts.layout, calendar=facts.calendar, seed=1,
+        end_ms=facts.end_ms,
+    )  # fmt: skip
+
+
+def test_records_have_a_section():
+    """A run in which truth and records part says how far, what was found and what it cost."""
+    text = render(four_days())
+    Tags(text)
+    assert len(drawings(text)) == 7
+    section = re.search(r"<h2>Records</h2>.*?</section>", text, re.DOTALL)[0]
+    cards = re.findall(r'<dt>(.*?)</dt><dd class="value">(.*?)</dd><dd class="note">(.*?)</dd>', section)
+    # Two of four slots for two of four days; found after two days; counted in 3 h by the robot.
+    assert cards == [
+        ("Slots recorded right", "75.0<small>%</small>", "time mean; least 50.0 %, 100.0 % at the end"),
+        ("Errors found", "1", "2 made; 1 still in the store, 0 left unseen"),
+        ("Error to discovery", "2<small>d</small>", "95 % within 2 d"),
+        ("False alarms", "1", "of 2 second looks; 2 noted at the first"),
+        ("Robot counts", "3<small>h</small>", "3 slots, 2 second looks"),
+        ("People count", "1.50<small>h</small>", "slots by hand, boxes opened"),
+    ]
+    errors = re.search(r'<div class="sheet errors below">(.*?)</div>', section, re.DOTALL)[1]
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", errors, re.DOTALL)]
+    assert rows[1:] == [
+        ["Box set down in another slot than recorded", "1", "1", "0", "2"],
+        ["Meter taken and not written down", "1", "0", "1", "\N{EN DASH}"],
+    ]
+
+
+def test_no_section_without_errors():
+    """Where records are never wrong and nobody counts, the page says nothing of them."""
+    assert "<h2>Records</h2>" not in page()
+    assert not charts.has_records_to_show(RunFacts.of(two_days()))
+
+
+def test_records_over_time():
+    """The table has the mean and the least share of each day, and what happened on it."""
+    chart = charts.records_over_time(RunFacts.of(four_days()))
+    assert chart.table.head == ["Day", "Slots right: mean / least", "Errors made", "Found", "Slots counted"]
+    # Counted on day 0: three slots, two of them again. Error 0 from day 1 to day 3, error 1 from day 2.
+    assert chart.table.rows == [
+        ["2 Mar", "100 % / 100 %", "0", "0", "5"], ["3 Mar", "50.0 % / 50.0 %", "1", "0", "0"],
+        ["4 Mar", "50.0 % / 50.0 %", "1", "0", "0"], ["5 Mar", "100 % / 100 %", "0", "1", "0"],
+    ]  # fmt: skip
+    words = words_of(chart)
+    assert {
+        "2 errors made",
+        "1 found",
+        "5 slots counted",
+        "mean 75.0 %, least 50.0 %",
+        "50 %",
+        "100 %",
+    } <= set(words)
+    # A mark for each instant: two errors, one find, five looks at five instants.
+    strokes = re.findall(r"stroke: var\(--(\w+)\); stroke-width: 1.4", chart.svg)
+    assert [strokes.count(colour) for colour in ("mark", "accent", "muted")] == [2, 1, 5]
+
+
+# -- studies ----------------------------------------------------------------------------------------------
+
+
+def accuracy(**changes):
+    """Two plans at two error rates over 100 days: one holds 99.5 % at the lower rate only, the other nowhere."""
+    plans = {"cyclic": (0.0002, 0.02), "no\ncount": (0.05, 0.2)}
+    panels = []
+    for number, title in enumerate(("rates x 1", "rates x 100")):
+        lines = []
+        for plan, wrong in plans.items():
+            mean = [1 - wrong[number]] * 3
+            lines.append({"plan": plan, "mean": mean, "low": [m - 0.0001 for m in mean], "high": mean})
+        panels.append({"title": title, "lines": lines})
+    return {"days": [0, 50, 100], "target": 0.995, "panels": panels, **changes}
+
+
+def heights_of(chart, colour):
+    """Where the lines of a colour run, in pixels from the top."""
+    paths = re.findall(
+        r'<path d="M [\d.]+ ([\d.]+) \n([^"]*?)"[^>]*stroke: var\(--' + colour + r"\)", chart.svg
+    )
+    return [round(float(y) * 4 / 3, 1) for y, rest in paths if rest.count("L ") == 2]
+
+
+def test_accuracy_says_who_holds():
+    """Each panel names by their colours the plans whose mean holds the target; a document may say it itself."""
+    chart = accuracy_lines(accuracy())
+    words = words_of(chart)
+    assert words.count("99.5 % held by") == 1
+    assert words.count("99.5 % held by none") == 1
+    assert {"cyclic", "no\\ncount", "rates x 1", "rates x 100", "99.99 %", "80 %"} <= set(words)
+    assert [row[-2] for row in chart.table.rows] == ["yes", "no", "no", "no"]
+    assert chart.table.rows[0] == [
+        "rates x 1: cyclic", "99.98 %", "99.98 %", "99.98 % (99.97 % to 99.98 %)", "yes", "\N{EN DASH}",
+    ]  # fmt: skip
+    document = accuracy()
+    document["panels"][1]["lines"][1] |= {"holds": True, "note": "9 robot-h"}
+    chart = accuracy_lines(document)
+    assert words_of(chart).count("99.5 % held by") == 2
+    assert chart.table.rows[3][-2:] == ["yes", "9 robot-h"]
+
+
+def test_accuracy_has_one_scale():
+    """A share stands at the same height in every panel: equally many times wrong is equally far."""
+    chart = accuracy_lines(accuracy())
+    (a, b), (c, d) = heights_of(chart, "series-0"), heights_of(chart, "series-1")
+    # 196 px from 0.01 % to 20 % wrong, which is 3.301 decades: 0.02 % to 2 % are two of them, 118.7 px.
+    assert b - a == pytest.approx(2 * 196 / np.log10(2000), abs=0.2)
+    # 5 % to 20 % wrong are 0.602 of them; 2 % lies 0.398 above 5 %.
+    assert d - c == pytest.approx(0.602 * 196 / np.log10(2000), abs=0.2)
+    assert c - b == pytest.approx(0.398 * 196 / np.log10(2000), abs=0.2)
+
+
+def test_accuracy_never_leaves_its_panel():
+    """Nothing wrong at all, everything wrong, many plans and a single panel are drawn too."""
+    lines = [
+        {"plan": f"plan {k}", "mean": [1.0, share], "low": [1.0, 0.0], "high": [1.0, 1.0]}
+        for k, share in enumerate(np.linspace(0, 1, 8).tolist())
+    ]
+    chart = accuracy_lines({"days": [0, 1], "target": 1.0, "panels": [{"title": "x", "lines": lines}]})
+    assert [row[-2] for row in chart.table.rows] == ["no"] * 7 + ["yes"]
+    assert {len(row) for row in chart.table.rows} == {len(chart.table.head)}
+    assert "nan" not in chart.svg
+    ElementTree.fromstring(accuracy_lines(accuracy(panels=[])).svg)
+
+
+def gap(measure, robot, manual, ratio, low=None, high=None, unit="h", better="less"):
+    """A row of a comparison."""
+    return {
+        "measure": measure, "unit": unit, "better": better, "robot": robot, "manual": manual, "ratio": ratio,
+        "low": low or ratio, "high": high or ratio,
+    }  # fmt: skip
+
+
+def comparison():
+    """Robot better, worse, more of what is good, not told apart, and not comparable."""
+    rows = [
+        gap("person-hours", 1.25, 5.0, 0.25, 0.2, 0.3), gap("cycle <time>", 12.0, 6.0, 2.0, 1.5, 2.5, "min"),
+        gap("boxes", 80, 40, 2.0, 1.9, 2.1, "boxes/h", "more"), gap("late", 0.012, 0.01, 1.2, 0.5, 2.0, "share"),
+        gap("lost", 0, None, None),
+    ]  # fmt: skip
+    return {"situations": [{"name": "peak", "rows": rows}, {"name": "night", "rows": []}]}
+
+
+def test_gaps_are_told_apart():
+    """A dot has the colour of better or worse only where its interval leaves "no difference" out."""
+    chart = operation_gaps(comparison())
+    bars = re.findall(r"stroke: var\(--([\w-]+)\); stroke-width: 2.4", chart.svg)
+    assert bars == ["accent", "mark", "accent", "muted"]
+    words = words_of(chart)
+    assert {
+        "peak",
+        "night",
+        "no difference",
+        "cycle <time>",
+        "1.25 h",
+        "80 boxes/h",
+        "1.20 %",
+        "not to be compared",
+    } <= set(words)
+    assert "1/2" in words
+    assert "2 x" in words
+    assert chart.table.rows[0] == ["peak: person-hours", "1.25 h", "5 h", "0.25", "0.2 to 0.3", "less"]
+    none = "\N{EN DASH}"
+    assert chart.table.rows[4] == ["peak: lost", "0 h", none, none, f"{none} to {none}", "less"]
+
+
+def test_gaps_lie_on_a_logarithmic_scale():
+    """Half and double are equally far from no difference, to the pixel."""
+    rows = [gap("half", 1, 2, 0.5, 0.4, 0.625), gap("double", 2, 1, 2.0, 1.6, 2.5)]
+    chart = operation_gaps({"situations": [{"name": "x", "rows": rows}]})
+    ends = re.findall(r'<path d="M ([\d.]+) [\d.]+ \nL ([\d.]+) [^"]*"[^>]*stroke-width: 2.4', chart.svg)
+    (a, b), (c, d) = ([float(x) * 4 / 3 for x in pair] for pair in ends)
+    # The axis runs from 0.4/1.25 to 2.5 x 1.25, 268 to 668 px: no difference lies in its middle.
+    assert ((a + d) / 2, (b + c) / 2) == (pytest.approx(468, abs=0.1), pytest.approx(468, abs=0.1))
+    assert d - c == pytest.approx(400 * np.log(2.5 / 1.6) / np.log(3.125 / 0.32), abs=0.1)
+
+
+def test_gaps_of_nothing():
+    """A comparison without situations is drawn too."""
+    ElementTree.fromstring(operation_gaps({"situations": []}).svg)
+
+
+@pytest.mark.parametrize(
+    "chart", [accuracy_lines(accuracy()), operation_gaps(comparison())], ids=["lines", "gaps"]
+)
+def test_studies_as_pictures(tmp_path, chart):
+    """Both are files of their own, with every colour by day and by night."""
+    write_picture(chart, tmp_path / "a.svg")
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    day, night = re.search(r"svg\{(.*?)\}@media\(prefers-color-scheme:dark\)\{svg\{(.*?)\}\}", text).groups()
+    used = set(re.findall(r"var\(--([\w-]+)\)", text))
+    assert used == set(re.findall(r"--([\w-]+):#", day)) == set(re.findall(r"--([\w-]+):#", night))
+    assert not re.search(r"#0f[0-9a-f]{2}a5", text)
+    write_picture(chart, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size[0] == 1800
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
+    assert not [colour for colour in colours if colour[0] == 0x0F and colour[2] == 0xA5]
 
 
 @pytest.mark.parametrize(

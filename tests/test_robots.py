@@ -1045,11 +1045,11 @@ class TestDigging:
 class Busy:
     """A store with a backlog that never empties: each box out brings one in, each order handed over another one."""
 
-    def __init__(self, *, seed=0, backlog=3, fill=0.6, loose=0.2, **world):
+    def __init__(self, *, seed=0, backlog=3, fill=0.6, loose=0.2, make=World, **world):
         self.random = itertools.count(seed)
         self.loose = loose
         layout = {"rows": 4, "columns": 2, "levels": 2, "boxes_per_slot": 10}
-        self.world = world = World(skus=2, start=False, **{**layout, **world})
+        self.world = world = make(skus=2, start=False, **{**layout, **world})
         house = world.warehouse
         for k in range(round(fill * world.layout.boxes)):
             slot = self.draw(world.layout.slots)

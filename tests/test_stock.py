@@ -175,6 +175,52 @@ class TestMeters:
             stock.check()
 
 
+class TestLosses:
+    def test_lost_meters_are_counted(self):
+        """Meters that are gone and nobody knows where to still count as having come in."""
+        stock = filled(1)
+        stock.lose_meters(0, 0b101)
+        assert (stock.mask[0], stock.meters_lost) == (FULL & ~0b101, 2)
+        stock.check()
+
+    def test_damaged_meters_are_scrapped(self):
+        """What is scrapped leaves its box and is damaged there no more; other damage stays."""
+        stock = filled(1)
+        stock.damaged[0] = 0b110
+        stock.scrap_meters(0, 0b010)
+        assert (stock.mask[0], stock.meters_scrapped, stock.damaged) == (FULL & ~0b010, 1, {0: 0b100})
+        stock.scrap_meters(0, 0b100)
+        assert stock.damaged == {}
+        stock.check()
+
+    @pytest.mark.parametrize("verb", ["pick_meters", "lose_meters"])
+    def test_damage_goes_with_the_meter(self, verb):
+        """A damaged meter that is picked or lost is no damage of the box any more."""
+        stock = filled(1)
+        stock.damaged[0] = 0b11
+        getattr(stock, verb)(0, 0b01)
+        assert stock.damaged == {0: 0b10}
+        stock.check()
+
+    def test_box_goes_with_its_damage(self):
+        """A whole box that is handed over takes its damaged meters along."""
+        stock = filled(1)
+        stock.damaged[0] = 1
+        assert stock.issue_box(0) == 15
+        assert stock.damaged == {}
+        stock.check()
+
+    @pytest.mark.parametrize("verb", ["lose_meters", "scrap_meters"])
+    def test_meters_that_are_not_there(self, verb):
+        """Nothing can be lost or scrapped twice."""
+        stock = filled(1)
+        getattr(stock, verb)(0, 0b11)
+        with pytest.raises(StockError, match="box 0 does not hold all meters of 110"):
+            getattr(stock, verb)(0, 0b110)
+        assert stock.mask[0] == FULL & ~0b11
+        stock.check()
+
+
 class TestCheck:
     def test_check_of_a_sound_store(self):
         """A store that was only changed by its verbs has no fault."""
@@ -238,12 +284,15 @@ class TestCheck:
             stock.meters_out += meters
 
         # 3 boxes of 15 came in and are still there.
-        assert self.plant(lose) == f"45 meters came in, 45 are in boxes, 0 picked, {meters} out"
+        assert (
+            self.plant(lose)
+            == f"45 meters came in, 45 are in boxes, 0 picked, {meters} out, 0 lost, 0 scrapped"
+        )
 
 
 class TestLaws:
     @given(
-        st.booleans(), st.lists(st.tuples(st.sampled_from("tpmli"), st.integers(0, 99), st.integers(0, 99)))
+        st.booleans(), st.lists(st.tuples(st.sampled_from("tpmlixs"), st.integers(0, 99), st.integers(0, 99)))
     )
     @settings(max_examples=150)
     def test_verbs_keep_the_laws(self, stacked, operations):
@@ -262,6 +311,10 @@ class TestLaws:
                     stock.pick_meters(box, b)
                 elif verb == "i":
                     stock.issue_box(box)
+                elif verb == "x":
+                    stock.lose_meters(box, b)
+                elif verb == "s":
+                    stock.scrap_meters(box, b)
             except StockError:
                 pass
             stock.check()

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from sim import exact, validation
+from sim.checks import Check
 from sim.layout import Layout
-from sim.scenario import load
-from sim.simulation import build_layout
+from sim.scenario import build_layout, load
 from sim.travel import Travel
 from sim.turnover import CLASS_BORDERS, Turnover
-from sim.validation import CHECKS, Check, driven_waits_ms, recursion_waits_ms, run_checks
+from sim.validation import CHECKS, driven_waits_ms, recursion_waits_ms, run_checks
 
 
 def by_name(checks: list[Check]) -> dict[str, Check]:
@@ -31,7 +31,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "_LANES", 400)
     monkeypatch.setattr(validation, "_WARM_UP", 1000)
     monkeypatch.setattr(validation, "_STEPS", 4000)
-    monkeypatch.setattr(validation, "HALF_WIDTH", 0.2)
+    monkeypatch.setattr("sim.checks.HALF_WIDTH", 0.2)
 
 
 # -- The cases ------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def small_racks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "_BORDER_ITEMS", 1000)
     for name, value in (("_RACK", 50), ("_ITEMS", 400), ("_MOVES_BEFORE", 5000), ("_MOVES", 20_000)):
         monkeypatch.setattr(validation, name, value)
-    monkeypatch.setattr(validation, "HALF_WIDTH", 0.1)
+    monkeypatch.setattr("sim.checks.HALF_WIDTH", 0.1)
 
 
 def test_small_racks(small_racks: None) -> None:
@@ -323,7 +323,7 @@ def test_slow_robot_fails_queues(small: None, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         validation, "load", lambda name, sets: load(name, [*sets, "robots.positioning_s=0.15"])
     )
-    monkeypatch.setattr(validation, "HALF_WIDTH", math.inf)
+    monkeypatch.setattr("sim.checks.HALF_WIDTH", math.inf)
     checks = run_checks(["pollaczek-khinchine"])
     assert all(check.found > check.expected for check in checks)
     assert not checks[-1].ok
@@ -336,7 +336,7 @@ def test_wrong_allocator_fails_occupancy(wrong: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(validation.POLICIES, "closest-open", validation.POLICIES[wrong])
     hunt = validation._Hunt(0.8, ((1, 1), (5, 5)), 20_000, lanes=200, before=200, counted=2000)
     monkeypatch.setattr(validation, "HUNTS", {5: (hunt,)})
-    monkeypatch.setattr(validation, "HALF_WIDTH", math.inf)
+    monkeypatch.setattr("sim.checks.HALF_WIDTH", math.inf)
     checks = run_checks(["ordered-hunting"])
     assert len(checks) == 9
     assert failed(checks) == checks

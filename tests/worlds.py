@@ -10,15 +10,33 @@ from datetime import date
 from typing import NamedTuple
 
 from sim.allocation import SlotIndex, rule_named
+from sim.assets import STATES
 from sim.calendar import CalendarParams, WorkCalendar
 from sim.clock import Clock
-from sim.facts import ACTIVITIES, KINDS, NONE, ROBOT_STRETCH
+from sim.counting import Counting, CountingParams
+from sim.facts import (
+    ACTIVITIES,
+    BY_NUMBER,
+    DIFFERENCES,
+    ERRORS,
+    KINDS,
+    LOOKS,
+    NONE,
+    ROBOT_STRETCH,
+    UNRECORDED_REMOVAL,
+    VERDICTS,
+    WHYS,
+    WRONG_SLOT,
+)
 from sim.layout import Layout, LayoutParams
 from sim.ledger import Ledger
+from sim.mishaps import Mishaps, RecordParams
 from sim.people import People, PeopleParams
+from sim.reads import ReadParams, TagReader
 from sim.robots import Fleet, RobotParams, TourParams
 from sim.stock import Stock
 from sim.streams import Streams
+from sim.tours import slot_cost
 from sim.travel import Travel
 from sim.warehouse import PolicyParams, StagingParams, Warehouse
 
@@ -26,6 +44,21 @@ START = date(2026, 3, 2)  # a Monday
 TODAY = START.toordinal()
 AT_ONCE = {"unload_s": 0, "receive_s": 0, "pick_setup_s": 0, "pick_meter_s": 0, "check_s": 0}
 ALWAYS = {"shifts": [["00:00", "24:00"]], "weekdays": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
+ERRORS_ON = {"scale": 1e-12}
+"""Records and truth may part, but nothing happens by chance: `fate` says what does."""
+
+PLACES = {"place", "port", "slot", "from_place", "to_place", "recorded"}
+WORDS = {
+    "cause": ERRORS, "how": LOOKS, "why": WHYS, "what": DIFFERENCES, "verdict": VERDICTS, "state": STATES,
+}  # fmt: skip
+TOLD = (
+    "box_moved", "box_expired", "box_state", "box_emptied", "box_reserved", "box_freed", "line_short", "order_short",
+    "order_handed_over", "meters_picked", "meters_issued", "meters_recorded", "meters_damaged", "meters_scrapped",
+    "task_done", "task_cancelled", "slot_allocated", "allocation_released", "allocation_failed", "box_recorded",
+    "error_made", "error_found", "discrepancy", "slot_held", "count_planned", "slot_counted", "count_difference",
+    "count_ended", "tag_replaced",
+)  # fmt: skip
+"""What happens to boxes, meters, orders and records: all but what robots and people do for it."""
 
 
 def layout_of(*, access="direct", robots=1, meters_per_box=15, **params):
@@ -42,7 +75,7 @@ class World:
 
     def __init__(
         self, *, robots=None, tour=None, policy=None, people=None, staging=None, calendar=None, skus=1,
-        shares=None, start=True, **layout,
+        shares=None, start=True, records=None, reads=None, counting=None, **layout,
     ):  # fmt: skip
         self.rows = []
         robot = RobotParams(**(robots or {}))
@@ -76,7 +109,15 @@ class World:
             policy=policy, rule=rule_named(policy.allocation), staging=StagingParams(**(staging or {})),
             allocation_stream=Streams(1)["policy.allocation"], max_age_days=180, start_day=TODAY,
             record=self.rows.append,
+            mishaps=Mishaps(RecordParams(**(records or {})), Streams(1), self.env, self.rows.append),
+            reader=TagReader(ReadParams(**(reads or {})), Streams(1), self.layout.meters_per_box),
         )  # fmt: skip
+        if counting is not None:
+            self.warehouse.counting = Counting(
+                self.warehouse, CountingParams(**counting),
+                WorkCalendar(CalendarParams(**(calendar or ALWAYS)), START), self.warehouse._reader, Streams(1),
+                slot_cost(self.travel),
+            )  # fmt: skip
         self._trucks = 0
         if start:
             self.start()
@@ -85,6 +126,8 @@ class World:
         """Let robots and people begin."""
         self.fleet.start()
         self.people.start()
+        if self.warehouse.counting is not None:
+            self.warehouse.counting.start()
         return self
 
     # -- what a test does ---------------------------------------------------------------------------
@@ -132,7 +175,69 @@ class World:
         self.warehouse.check()
         return self
 
+    # -- what goes wrong ----------------------------------------------------------------------------
+
+    def fate(self, **strokes):
+        """Let errors strike once each: by the name of their stream, the uniform that decides how, by box."""
+        mishaps = self.warehouse.mishaps
+        left = {(name, box): u for name, by_box in strokes.items() for box, u in by_box.items()}
+        mishaps.strikes = lambda name, box, _rate: left.pop((name, box), -1.0)
+        return self
+
+    def chance(self, value):
+        """Let every uniform that belongs to a box have one value: 0.0 for what is seldom, 0.999 for what is common."""
+        house = self.warehouse
+        house.mishaps.uniform = lambda _name, _box: value
+        if house.counting is not None:
+            house.counting._looker = house.counting._looker._replace(chance=house.mishaps.uniform)
+        return self
+
+    def blind(self, **looks):
+        """Let labels not be read: `box3=[0, 2]` at the first and the third time that somebody tries box 3."""
+        hidden = {int(name.removeprefix("box")): set(times) for name, times in looks.items()}
+        tries = defaultdict(itertools.count)
+        self.warehouse._reader.box_is_read = lambda box, _occasion, reads=1: (
+            next(tries[box]) not in hidden.get(box, ())
+        )
+        return self
+
+    def misplace(self, box, slot, column=0, tier=None):
+        """Have a box stand elsewhere than recorded, as after a wrong set-down."""
+        slot = self.slot(slot) if isinstance(slot, str) else slot
+        if tier is None:
+            tier = self.stock.cells[slot][column].index(NONE)
+        self.stock.take(box, self.layout.outside)
+        self.stock.put_at(box, slot, column, tier)
+        self.warehouse.mishaps.made(WRONG_SLOT, box, 0, slot)
+        return self
+
+    def lose(self, box, mask):
+        """Have meters be gone from a box without a record."""
+        self.stock.lose_meters(box, mask)
+        self.warehouse.mishaps.made(UNRECORDED_REMOVAL, box, mask, NONE)
+        return self
+
+    def differences(self):
+        """The boxes whose records are not the truth."""
+        return self.ledger.differences(self.stock)
+
     # -- what a test reads --------------------------------------------------------------------------
+
+    def told(self, *kinds, since=1):
+        """The facts of some kinds (else `TOLD`) from a time on, as words: the kind and the fields that apply."""
+        lines = []
+        for row in self.rows:
+            kind = BY_NUMBER[row[1]]
+            if row[0] < since or kind.name not in (kinds or TOLD):
+                continue
+            words = [kind.name]
+            for field, value in zip(kind.fields, row[2:], strict=True):
+                if value != NONE:
+                    if (field in PLACES and kind.name != "slot_counted") or field == "slot":
+                        value = self.layout.place_name(value)
+                    words.append(f"{field}={WORDS[field][value] if field in WORDS else value}")
+            lines.append(" ".join(words))
+        return lines
 
     def facts(self, kind, **where):
         """The facts of a kind as dicts with `time`, filtered by field values."""
