@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from html import escape
 from itertools import groupby
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import make_text
 from PIL import Image
@@ -231,6 +231,56 @@ def speed(path: Path) -> None:
     bench.draw(bench.read(Path(__file__).resolve().parents[1] / "benchmarks" / "allocation.json"), path)
 
 
+# --- studies ---------------------------------------------------------------------------------------------
+
+TO_HOLD: Final = 0.995
+"""The share of right slots that a counting plan is asked to hold."""
+
+
+def counting_study(path: Path) -> None:
+    """Record accuracy over time, plan by plan; nothing when the study is not there."""
+    from sim.charts import accuracy_lines, write_picture
+
+    study = make_text.study("counting")
+    if study is None:
+        return
+    panels = []
+    for scale in study["scales"]:
+        lines = []
+        for cell in (cell for cell in study["cells"] if cell["scale"] == scale):
+            line = {
+                "plan": cell["plan"],
+                **{name: cell["accuracy"][name] for name in ("mean", "low", "high")},
+            }
+            whole = cell["kpis"].get("record_accuracy_location")
+            lines.append(line if whole is None else {**line, "holds": whole["low"] >= TO_HOLD})
+        title = "default error rates" if scale == 1 else f"{scale:g} x default error rates"
+        panels.append({"title": title, "lines": lines})
+    days = study["cells"][0]["accuracy"]["days"]
+    write_picture(accuracy_lines({"days": days, "target": TO_HOLD, "panels": panels}), path)
+
+
+def operation_study(path: Path) -> None:
+    """Robot against manual, measure by measure; nothing when the study is not there."""
+    from sim.charts import operation_gaps, write_picture
+
+    study = make_text.study("operation")
+    if study is None:
+        return
+    situations = [
+        {"name": situation["name"], "rows": [{**row, **_means(row)} for row in situation["rows"]]}
+        for situation in study["situations"]
+    ]
+    write_picture(operation_gaps({"situations": situations}), path)
+
+
+def _means(row: dict[str, Any]) -> dict[str, float | None]:
+    return {side: None if row[side] is None else row[side]["mean"] for side in ("robot", "manual")}
+
+
+NEED_STUDY: Final = {"counting-study.svg": "counting", "operation-study.svg": "operation"}
+"""Pictures of studies, each with the name of its result; without the result there is no picture."""
+
 PICTURES: Final[dict[str, Callable[[Path], None]]] = {
     "layout.svg": terminal(100, "layout", "luoyang"),
     "run.svg": terminal(88, "run", "luoyang"),
@@ -239,6 +289,8 @@ PICTURES: Final[dict[str, Callable[[Path], None]]] = {
     "report-racks.png": report(4, 4),
     "ladder.svg": ladder,
     "allocation-speed.png": speed,
+    "counting-study.svg": counting_study,
+    "operation-study.svg": operation_study,
 }
 """Every picture of the documentation, and how it is drawn."""
 
@@ -254,7 +306,8 @@ def main() -> None:
         parser.error(f"expected names of {', '.join(PICTURES)}, found {', '.join(unknown)}")
     for name in [] if chosen.text else chosen.names or PICTURES:
         PICTURES[name](HERE / name)
-        print(f"docs/{name}: {(HERE / name).stat().st_size / 1000:,.0f} kB", flush=True)
+        if (HERE / name).is_file():
+            print(f"docs/{name}: {(HERE / name).stat().st_size / 1000:,.0f} kB", flush=True)
     if not chosen.names:
         make_text.refresh(slow=chosen.slow or not chosen.text)
 

@@ -256,11 +256,27 @@ def facts() -> str:
 def codes() -> str:
     """What the small numbers in facts stand for."""
     from sim.assets import STATES
-    from sim.facts import ACTIVITIES, TASK_CLASSES, WORK
+    from sim.counting import METHODS, PLANS
+    from sim.facts import (
+        ACTIVITIES,
+        DIFFERENCES,
+        ERRORS,
+        FAULTS,
+        LOOKS,
+        RETURNS,
+        TASK_CLASSES,
+        VERDICTS,
+        WHYS,
+        WORK,
+    )  # fmt: skip
 
     fields = {
         "`class` of a task": TASK_CLASSES, "`activity` of a stretch": ACTIVITIES,
         "`work` of a person": WORK, "`state` of a box": STATES,
+        "`cause` of an error": ERRORS, "`how` an error is found": LOOKS, "`why` records change": WHYS,
+        "`what` a count finds": DIFFERENCES, "`verdict` on it": VERDICTS, "`cause` of a fault": FAULTS,
+        "`cause` of a return": RETURNS, "`plan` of a count": tuple(PLANS),
+        "`method` of a look": tuple(METHODS),
     }  # fmt: skip
     rows = [
         [field, ", ".join(f"{i} {_code(n)}" for i, n in enumerate(names))] for field, names in fields.items()
@@ -302,6 +318,50 @@ def _choices(what: str, head: str) -> Callable[[], str]:
         return _table([head, "what it is"], rows)
 
     return table
+
+
+def error_rates() -> str:
+    """How often each error happens and each read fails, with the origin of every rate."""
+    from sim.scenario import scenario_schema
+    from sim.words import inlined
+
+    tree = inlined(scenario_schema())["properties"]
+    rows = []
+    for section, names in _RATES.items():
+        for name in names:
+            node = tree[section]["properties"][name]
+            default = f"{node['default']:.6f}".rstrip("0")
+            about = [node.get("unit", ""), node.get("origin", ""), node["description"]]
+            rows.append([_code(f"{section}.{name}"), default, *about])
+    return _table(["key", "default", "unit", "origin", "what it is"], rows)
+
+
+_RATES: Final = {
+    "records": (
+        "wrong_slot", "wrong_slot_by_hand", "bad_choice_by_hand", "lost_message", "short_packed",
+        "short_packed_by_hand", "unrecorded_removal", "damage",
+    ),
+}  # fmt: skip
+"""The chances that `records.scale` multiplies, by section."""
+
+
+def count_methods() -> str:
+    """How a slot can be counted: by whom, what is seen, and how long a full slot takes."""
+    from sim.counting import METHODS, CountingParams
+    from sim.reads import ReadParams
+
+    params, passes = CountingParams(), ReadParams().passes
+    rows = []
+    for name, method in METHODS.items():
+        seconds = method.takes_ms(params, 10, 150, passes) / 1000
+        rows.append([_code(name), method.sentence, "yes" if method.places else "no", f"{seconds:,.0f} s"])
+    head = [
+        "`counting.method`",
+        "who, with what, sees what",
+        "may be `counting.recount`",
+        "a full slot of 10 boxes",
+    ]
+    return _table(head, rows)
 
 
 def story() -> str:
@@ -432,6 +492,22 @@ THEORY: Final = (
     Shown("full-racks", ("20/60", "200 x 200, turnover"), "full turnover", "4s/(5s + 1)"),
     Shown("littles-law", ("boxes in slots",), "boxes in slots of `luoyang`", "Little's law: rate x stay"),
     Shown("littles-law", ("open orders",), "open orders of `luoyang`", "Little's law: rate x stay"),
+    Shown(
+        "tag-misses", ("boxes read whole, correlated, two",), "boxes whose tags are all read by two passes",
+        "beta-binomial",
+    ),
+    Shown("sampling", ("0.99 at 0.95", "slots to count"), "slots that prove 99 % at 95 %", "hypergeometric"),
+    Shown(
+        "counted-records", ("lT 1",), "records wrong, counted once in a mean time to the error",
+        "1 - (1 - e^-lT) / lT",
+    ),
+    Shown(
+        "overlooked-records", ("noticed with 0.9",), "the same, a count notices 9 in 10", "its fixed point"
+    ),
+    Shown(
+        "machine-repair", ("4 robots, 1 repairer",), "availability of four robots and one repairer",
+        "machine repair, Palm",
+    ),
 )  # fmt: skip
 """Each names exactly one comparison of its case."""
 
@@ -470,6 +546,144 @@ def rules() -> str:
         mark = " (replay only)" if "departures" in row["needs"] else ""
         rows.append([names + mark, row["sentence"], row["fallback"], row["source"]])
     return _table(["`policy.allocation`", "what it does", "when its first choice is taken", "from"], rows)
+
+
+# --- studies -----------------------------------------------------------------------------------------------
+
+STUDIES: Final = ROOT / "docs" / "studies"
+"""Where the results of studies are kept, as JSON."""
+
+
+def counting_study() -> str:
+    """Counting plans at several multiples of the default error rates, and how the records fare over time."""
+    result = study("counting")
+    if result is None:
+        return _NO_STUDY
+    parts = _found(result)
+    for scale in result["scales"]:
+        cells = [cell for cell in result["cells"] if cell["scale"] == scale]
+        parts.append(f"**{_multiple(scale)}**, {_over(result)}:")
+        names = list(cells[0]["kpis"])
+        for first in range(0, len(names), _COLUMNS):
+            some = names[first : first + _COLUMNS]
+            rows = [
+                [_code(cell["plan"]), *(_kpi_cell(name, cell["kpis"][name]) for name in some)]
+                for cell in cells
+            ]
+            parts.append(_table(["plan", *(_kpi_head(name) for name in some)], rows))
+        parts.append("Share of slots whose record is right, mean over the seeds:")
+        days = _some_days(cells[0]["accuracy"]["days"])
+        rows = [
+            [_code(cell["plan"]), *(_share(cell["accuracy"]["mean"][index]) for index, _ in days)]
+            for cell in cells
+        ]
+        parts.append(_table(["plan", *(f"day {day:g}" for _, day in days)], rows))
+    words = "Share of slots whose record is right over the days of the run, a line for each plan"
+    parts += _picture(f"{words}, a panel for each multiple of the error rates", "counting-study.svg")
+    return "\n\n".join(parts)
+
+
+def operation_study() -> str:
+    """Robot against people, situation by situation."""
+    result = study("operation")
+    if result is None:
+        return _NO_STUDY
+    parts = _found(result)
+    for situation in result["situations"]:
+        rows = []
+        for row in situation["rows"]:
+            cells = [_value_cell(row[side], row["unit"]) for side in ("robot", "manual")]
+            name = row["measure"] if row["unit"] == "share" else f"{row['measure']}, {row['unit']}"
+            rows.append([name, row["better"], *cells, _ratio(row)])
+        parts.append(f"### {situation['name']}")
+        parts.append(_table(["measure", "better", "robot", "by hand", "robot / by hand"], rows))
+    parts.append(f"{_seeds(result)} in each situation; in brackets the 95 % interval.")
+    parts += _picture("Each ratio of robot to people with its interval, by situation", "operation-study.svg")
+    return "\n\n".join(parts)
+
+
+_NO_STUDY: Final = "The figures of this study are not in this copy."
+_COLUMNS: Final = 4
+
+
+def _picture(words: str, name: str) -> list[str]:
+    """A picture of docs/, when it has been drawn."""
+    return [f"![{words}]({name})"] if (ROOT / "docs" / name).is_file() else []
+
+
+def study(name: str) -> dict[str, Any] | None:
+    """The result of a study; None when it is not there."""
+    path = STUDIES / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _found(study: Mapping[str, Any]) -> list[str]:
+    """What a study has found, as one list."""
+    found = "\n".join(f"- {sentence}" for sentence in study.get("found", ()))
+    return [found] if found else []
+
+
+def _multiple(scale: float) -> str:
+    return "The default error rates" if scale == 1 else f"{scale:g} times the default error rates"
+
+
+def _over(study: Mapping[str, Any]) -> str:
+    return f"{study['days']:,} days, {_seeds(study)}, in brackets the 95 % interval"
+
+
+def _seeds(study: Mapping[str, Any]) -> str:
+    number = study["seeds"] if isinstance(study["seeds"], int) else len(study["seeds"])
+    return f"{number} seed{'s' * (number != 1)}"
+
+
+def _kpi_head(name: str) -> str:
+    """A KPI in words, with its unit; shares have none."""
+    from sim.kpis import KPIS
+
+    unit = KPIS[name].unit if name in KPIS else ""
+    words = re.sub(r"_(s|h|m)$", "", name).replace("_", " ")
+    return words if unit in ("", "share") or unit in words.split() else f"{words}, {unit}"
+
+
+def _kpi_cell(name: str, value: Mapping[str, Any]) -> str:
+    from sim.kpis import KPIS
+
+    return _value_cell(value, KPIS[name].unit if name in KPIS else "")
+
+
+def _value_cell(value: Mapping[str, Any] | None, unit: str) -> str:
+    """A mean with its interval; a dash where nothing was observed."""
+    if value is None or value["mean"] is None:
+        return "-"
+    show = _share if unit == "share" else _number
+    if value["low"] is None or value["low"] == value["high"]:
+        return show(value["mean"])
+    low, high = show(value["low"]).removesuffix(" %"), show(value["high"])
+    return f"{show(value['mean'])} ({low} to {high})"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _number(value: float) -> str:
+    """Three digits that say something, thousands apart, nothing below a thousandth."""
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+
+
+def _ratio(row: Mapping[str, Any]) -> str:
+    if row.get("ratio") is None:
+        return "-"
+    return f"{_number(row['ratio'])} ({_number(row['low'])} to {_number(row['high'])})"
+
+
+def _some_days(days: Sequence[float]) -> list[tuple[int, float]]:
+    """Up to seven of the days with their index, evenly spread, the last among them."""
+    last, most = len(days) - 1, 7
+    wanted = sorted({round(last * k / (most - 1)) for k in range(most)}) if last >= 0 else []
+    return [(index, days[index]) for index in wanted]
 
 
 NEED_TRACE: Final = ("real-trace", "ladder")
@@ -565,6 +779,13 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "profiles": _choices("profiles", "`layout.profile`"),
     "scenarios": _choices("scenarios", "scenario"),
     "checks": _choices("checks", "check"),
+    "plans": _choices("plans", "`counting.plan`"),
+    "count-methods": count_methods,
+    "errors": _choices("errors", "error"),
+    "error-rates": error_rates,
+    "faults": _choices("faults", "fault"),
+    "counting-study": counting_study,
+    "operation-study": operation_study,
     "story": story,
     "origins": origins,
     "theory": theory,

@@ -310,7 +310,7 @@ def replay(
     if any("departures" in rule_named(row["policy"]).needs for row in document["policies"]):
         console.print("* knows when each unit leaves", highlight=False)
     console.print()
-    console.print(_ladder_sentence(document), style="bold", highlight=False)
+    console.print(_filled(_ladder_sentence(document), console), style="bold", highlight=False)
     if picture is not None:
         console.print(f"picture in {picture}", highlight=False, soft_wrap=True)
 
@@ -486,12 +486,15 @@ def trace(
     verify: Annotated[
         bool, typer.Option("--verify", help="Also holds all facts of the run against their digest.")
     ] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Also tells of an interrupted run, from what it has left.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Tells where an asset is, and everything that happened to it."""
     from sim.tracking import as_json, is_astray, open_run, subject_of, track
 
-    run = open_run(folder, verify=verify)
+    run = open_run(folder, verify=verify, partial=partial)
     at_ms = _instant(at, run.end_ms)
     last = limit if json or limit else _MOST_EVENTS
     story = track(run, subject_of(run, what), at_ms, last)
@@ -500,9 +503,14 @@ def trace(
             "kind": story.subject.kind, "number": story.subject.number, "name": story.name,
             "at_s": at_ms / 1000, "sentence": story.sentence, "where": story.where, "earlier": story.earlier,
             "events": [as_json(run, event) for event in story.events], "verified": verify,
+            "whole": run.is_whole,
         })  # fmt: skip
         return
     console = _console()
+    if not run.is_whole:
+        console.print(
+            f"Not all: the run was interrupted, and what it has left ends at {run.when(run.end_ms)}.\n"
+        )
     when = "" if at is None else f"{run.when(at_ms)}: "
     console.print(f"{when}{story.sentence}", style="bold", highlight=False)
     if story.events:
@@ -512,6 +520,31 @@ def trace(
     notes += ["* not where it was recorded"] * any(map(is_astray, story.events))
     if notes:
         console.print("\n" + "\n".join(notes), highlight=False)
+
+
+@app.command()
+def stock(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The result folder of a run.")],
+    at: Annotated[
+        float | None,
+        typer.Option("--at", metavar="T_SECONDS", help="Simulated seconds; the end of the run if not given."),
+    ] = None,
+    by: Annotated[str, typer.Option(metavar="WHAT", help="sku, lot or zone.")] = "sku",
+    json: JsonOption = False,
+) -> None:
+    """Says what is in stock on record, what is too old, short or full."""
+    from sim.control import BY, stock_report
+    from sim.results import ResultError, read_result
+    from sim.words import near, one_of, show
+
+    if by not in BY:
+        raise ResultError([f"--by: expected {one_of(BY)}, found {show(by)}{near(by, BY)}"])
+    result = read_result(folder)
+    told = stock_report(result.trace, result.layout, result.scenario, t_ms=_instant(at, result.end_ms), by=by)
+    if json:
+        _write_json(_stock_document(told))
+    else:
+        _print_stock(told, result)
 
 
 @app.command()
@@ -838,6 +871,115 @@ def _label_truth(path: Path, encoding: str) -> None:
     book.save(path)
 
 
+# --- stock -----------------------------------------------------------------------------------------------
+
+_STOCK_COLUMNS: Final = (
+    "boxes", "on_hand", "qualified", "reserved", "held", "overdue", "returned", "safety", "usable",
+    "on_order",
+)  # fmt: skip
+_OFTEN_NONE: Final = ("reserved", "held", "overdue", "returned", "on_order")
+_WORKED_OUT: Final = ("boxes", "on_hand", "safety")
+"""Columns that a narrow terminal does without, in this order: others say as much."""
+
+_MOST_LISTED: Final = 10
+"""How many old boxes, and how many boxes of a recall, people are shown."""
+
+
+def _stock_document(told: dict[str, Any]) -> dict[str, Any]:
+    """A report of the stock with times in seconds, those that do not apply null."""
+
+    def in_s(values: dict[str, Any]) -> dict[str, Any]:
+        return {
+            f"{name.removesuffix('_ms')}_s" if name.endswith("_ms") else name: (
+                value if not name.endswith("_ms") else None if value < 0 else value / 1000
+            )
+            for name, value in values.items()
+        }
+
+    recalls = [in_s(recall) for recall in told["recalls"]]
+    return {"at_s": told["t_ms"] / 1000, **{k: v for k, v in told.items() if k != "t_ms"}, "recalls": recalls}
+
+
+def _print_stock(told: dict[str, Any], result: "Result") -> None:
+    from sim.tracking import Run
+
+    run, console = Run.of(result), _console()
+    wide = console.options.update(width=1000)
+    for fewer in range(len(_WORKED_OUT) + 1):
+        table = _stock_table(told, run, _WORKED_OUT[:fewer])
+        if console.measure(table, options=wide).maximum <= console.width:
+            break
+    console.print(table)
+    if told["alerts"]:
+        console.print()
+    for alert in told["alerts"]:
+        console.print(f"{alert['level']:<6}  {alert['text']}", style=alert["level"])
+    if told["old"]:
+        console.print()
+        console.print(_old_table(told["old"], run))
+        more = len(told["old"]) - _MOST_LISTED
+        if more > 0:
+            console.print(f"and {more:,} more")
+    if told["recalls"]:
+        console.print()
+    for recall in told["recalls"]:
+        console.print(_recall_sentence(recall, run))
+
+
+def _stock_table(told: dict[str, Any], run: "Run", fewer: Sequence[str]) -> "Table":
+    """One line a SKU, lot or zone in meters, and their sums; columns in which nothing stands are left out."""
+    from rich.text import Text
+
+    lines, what = told["lines"], told["by"].replace("sku", "SKU")
+    sums = {name: sum(line[name] for line in lines) for name in _STOCK_COLUMNS}
+    left_out = {name for name in _OFTEN_NONE if not any(line[name] for line in lines)}
+    left_out |= {*fewer} if what == "SKU" else {*fewer, "safety"}
+    shown = [name for name in _STOCK_COLUMNS if name not in left_out]
+    table = _table(
+        *(text for name in shown for text in (">", name.replace("_", " "))),
+        first=what, title=f"stock on record at {run.when(told['t_ms'])}, in meters",
+    )  # fmt: skip
+    table.collapse_padding = True
+
+    def cells(line: Mapping[str, int]) -> list[Text]:
+        touched = {"usable"} if line["usable"] < 0 else set()
+        return [Text(f"{line[name]:,}", style="red" if name in touched else "") for name in shown]
+
+    for line in lines:
+        table.add_row(run.lot(int(line["key"])) if what == "lot" else line["key"], *cells(line))
+    table.add_section()
+    table.add_row("all", *cells(sums), style="bold")
+    return table
+
+
+def _old_table(old: Sequence[dict[str, Any]], run: "Run") -> "Table":
+    table = _table("place", "SKU", "lot", ">", "meters", ">", "verified", first="box", title="oldest boxes")
+    for box in old[:_MOST_LISTED]:
+        table.add_row(
+            run.box(box["box"]), box["place"], box["sku"], run.lot(box["lot"]), str(box["meters"]),
+            f"{_count(box['age_days'], 'day')} ago", style="red" if box["is_red"] else None,
+        )  # fmt: skip
+    return table
+
+
+def _recall_sentence(recall: dict[str, Any], run: "Run") -> str:
+    """How a recall went, and which boxes are still to leave."""
+    words = f"lot {run.lot(recall['lot'])}, recalled {run.moment(recall['recalled_ms'])}:"
+    words += f" {recall['left']:,} of {_count(recall['boxes'], 'box', 'boxes')} left"
+    words += f", the last {_duration(recall['lasted_ms'] / 1000)} later" if recall["lasted_ms"] >= 0 else ""
+    words += f", {_count(recall['digs'], 'dig')}" if recall["digs"] else ""
+    missing = recall["missing"]
+    for boxes, what in (
+        ([box for box in recall["open"] if box not in missing], "still to leave"), (missing, "missing"),
+    ):  # fmt: skip
+        if boxes:
+            names = [run.box(box) for box in boxes]
+            more = [f"{len(names) - _MOST_LISTED:,} more"] * (len(names) > _MOST_LISTED)
+            words += f"; {len(boxes):,} {what}: {'box' if len(boxes) == 1 else 'boxes'} "
+            words += _all_of([*names[:_MOST_LISTED], *more])
+    return words
+
+
 # --- tracking --------------------------------------------------------------------------------------------
 
 
@@ -986,7 +1128,7 @@ def _run_once(
         console.print()
         console.print(split)
     console.print()
-    console.print(about["limits"].replace(" %", "\u00a0%"), style="bold", highlight=False)
+    console.print(_filled(about["limits"], console), style="bold", highlight=False)
     console.print(f"\n{len(result.trace):,} facts, digest {result.digest}", highlight=False, soft_wrap=True)
     if out is not None:
         console.print(f"results in {out}, report in {out / 'report.html'}", highlight=False, soft_wrap=True)
@@ -1009,13 +1151,20 @@ def _simulate(
     simulation = Simulation(loaded, seed=seed)
     facts = None if out is None else begin_result(simulation.trace, simulation.names(), out)
     step = slice_ms or DAY_MS
-    while simulation.now_ms < simulation.end_ms:
-        simulation.advance(min(simulation.end_ms, (simulation.now_ms // step + 1) * step))
-        if watch:
-            simulation.snapshot()
-        if facts is not None:
-            facts.write_ready()
-        advance(simulation.now_ms / simulation.end_ms)
+    try:
+        while simulation.now_ms < simulation.end_ms:
+            simulation.advance(min(simulation.end_ms, (simulation.now_ms // step + 1) * step))
+            if watch:
+                simulation.snapshot()
+            if facts is not None:
+                facts.write_ready()
+            advance(simulation.now_ms / simulation.end_ms)
+    except BaseException:  # also Ctrl-C: only a run that is killed leaves what it has written
+        if out is not None:
+            from sim.results import drop_result
+
+            drop_result(out)
+        raise
     return simulation.result(), facts
 
 
@@ -1080,10 +1229,13 @@ def _kpi_table(kpis: dict[str, dict[str, Any]], title: str, width: int) -> "Tabl
     words = ("<", "what it is") if width >= _ROOM_FOR_WORDS else ()
     table = _table(">", "value", ">", "p50", ">", "p95", *words, first="measure", title=title)
     for heading, names in GROUPS.items():
-        shown = [name for name in names if name in kpis and not _is_split(kpis[name])]
+        shown = [name for name in names if name in kpis and not _is_split(kpis[name], name)]
+        is_empty = not any(kpis[name]["value"] for name in shown)
         if shown:
             table.add_section()
-            table.add_row(heading, style="bold")
+            table.add_row(heading, "none" if is_empty else "", style="bold")
+        if is_empty:
+            continue
         for name in shown:
             row = kpis[name]
             texts = [_amount(row[key], row["unit"]) if key in row else "" for key in ("value", "p50", "p95")]
@@ -1094,9 +1246,9 @@ def _kpi_table(kpis: dict[str, dict[str, Any]], title: str, width: int) -> "Tabl
     return table
 
 
-def _is_split(row: dict[str, Any]) -> bool:
-    """Whether a KPI is shown by its parts, in a table of its own."""
-    return row["unit"] == "s" and bool(row.get("parts"))
+def _is_split(row: dict[str, Any], name: str) -> bool:
+    """Whether a KPI is shown by its parts, in a table of its own; one without a value is not shown at all."""
+    return row["unit"] == "s" and (bool(row.get("parts")) or name.endswith("time_by_cause_s"))
 
 
 _ROOM_FOR_WORDS: Final = 140
@@ -1106,7 +1258,7 @@ def _split_table(kpis: dict[str, dict[str, Any]]) -> "Table | None":
     """Where times go: one column a KPI in seconds that has parts, one line a cause, in shares of its sum."""
     splits: dict[str, dict[str, float]] = {}
     for name, row in kpis.items():
-        if not _is_split(row):
+        if not row.get("parts") or not _is_split(row, name):
             continue
         whole = _kpi_name(name).removesuffix("time by cause").strip() or "robot"
         for part, value in row["parts"].items():
@@ -1297,9 +1449,11 @@ def _table(*columns: str, first: str, title: str = "", wrap: bool = False) -> "T
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
+    heading = Text(title, no_wrap=True, overflow="ignore") if title else None  # may be wider than the table
     table = Table(
-        title=title or None, title_justify="left", title_style="bold",
+        title=heading, title_justify="left", title_style="bold",
         box=SIMPLE_HEAD, pad_edge=False, show_edge=False, expand="<" in columns,
     )  # fmt: skip
     table.add_column(first, no_wrap=not wrap)
@@ -1314,7 +1468,14 @@ def _table(*columns: str, first: str, title: str = "", wrap: bool = False) -> "T
 
 def _print_question(console: "Console", loaded: "Loaded") -> None:
     if loaded.scenario.question:
-        console.print(f"{loaded.scenario.question}\n", style="italic", highlight=False)
+        console.print(f"{_filled(loaded.scenario.question, console)}\n", style="italic", highlight=False)
+
+
+def _filled(text: str, console: "Console") -> str:
+    """A text in lines of the console's width; no number is parted from its per cent sign."""
+    import textwrap
+
+    return textwrap.fill(text.replace(" %", "\u00a0%"), console.width, break_on_hyphens=False)
 
 
 def _kpi_name(name: str) -> str:
@@ -1323,8 +1484,8 @@ def _kpi_name(name: str) -> str:
     return name.replace("_", " ")
 
 
-_FEW_HOURS: Final = 0.1
-"""Below so many hours, minutes and seconds say more."""
+_LONG_S: Final = {"s": 1, "h": 3600, "days": 86_400}
+"""Units of time in seconds; below one of them, smaller ones say more."""
 
 
 def _amount(value: float | None, unit: str) -> str:
@@ -1333,14 +1494,20 @@ def _amount(value: float | None, unit: str) -> str:
         return "none"
     if unit == "share":
         return f"{value:.1%}".replace("%", " %")
-    if unit == "s" or (unit == "h" and 0 < abs(value) < _FEW_HOURS):
-        return _duration(value if unit == "s" else value * 3600)
+    if unit == "s" or (unit in _LONG_S and 0 < abs(value) < 1):
+        return _duration(value * _LONG_S[unit])
     number = f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
+    if 0 < value < _LEAST:
+        number = f"< {_LEAST}"
     if number == "1" and unit.endswith("s"):
         unit = unit.removesuffix("es" if unit.endswith("xes") else "s")
     elif "/" in unit and value == 0:
         unit = ""
     return f"{number} {unit}".rstrip()
+
+
+_LEAST: Final = 0.001
+"""Less of anything that is counted is shown as less than this."""
 
 
 def _duration(seconds: float) -> str:

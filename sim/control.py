@@ -40,7 +40,7 @@ class RecallParams(Params):
 
     day: JsonInt = fact(0, "day of the run", unit="days", ge=0, le=36500)
     at: TimeOfDay = fact("09:00", "time of day")
-    lot: JsonInt | Literal["largest"] | None = fact(
+    lot: Annotated[JsonInt, Field(ge=0)] | Literal["largest"] | None = fact(
         None, "number of the lot; 'largest': the one with most boxes in the store then"
     )
     sku: Annotated[str, Field(min_length=1)] | None = fact(

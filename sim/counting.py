@@ -445,7 +445,6 @@ class Counting:
         self._held: set[int] = set()
         self._inspected: dict[int, tuple[int, int]] = {}
         self._wrong: set[int] = set()
-        self._searched: set[int] = set()
         self._turn_of: dict[int, int] = {}
         first_open = calendar.next_open(0)
         always_open = calendar.closes_at(first_open) >= FOREVER
@@ -655,13 +654,10 @@ class Counting:
             count.differences += 1
             if what == MISSING and self._ledger.column[box] != NONE and self._ledger.place[box] == slot:
                 house.miss(box, WHY_COUNT)
-                if box not in self._searched:
-                    self._searched.add(box)
-                    search = list(self._layout.neighbours(slot))
+                search = list(self._layout.neighbours(slot))
         for (column, tier), box in (seen.cells or {}).items():
             if found.get(box) == SURPLUS:
                 house.see(box, slot, column, tier, WHY_COUNT)
-                self._searched.discard(box)
         if search:
             self.count(search, urgent=True)
 

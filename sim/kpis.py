@@ -33,6 +33,9 @@ from sim.facts import (
     PUT_AWAY,
     RECEIVE,
     REFUTED,
+    REMOVED,
+    RETURNS,
+    REVERIFIED,
     TASK_CLASSES,
     WORK,
 )
@@ -391,6 +394,59 @@ def fifo_violations(run: RunFacts) -> KpiValue:
     return _passed_over(run, run.boxes["arrived"], 0)
 
 
+def boxes_left(run: RunFacts) -> KpiValue:
+    """Boxes that left the store other than by an order, by why."""
+    cause = run.measured("box_left")["cause"]
+    return {"value": int(cause.size), "parts": _tally(cause, RETURNS)}
+
+
+def boxes_came_back(run: RunFacts) -> KpiValue:
+    """Boxes that came to the store other than new from the province, by why."""
+    parts = _tally(run.measured("box_came_back")["cause"], RETURNS)
+    created = run.measured("box_created")
+    parts[RETURNS[REMOVED]] += int(((created["truck"] == NONE) & (created["time_ms"] > 0)).sum())
+    return {"value": sum(parts.values()), "parts": parts}
+
+
+def days_away(run: RunFacts) -> KpiValue:
+    """Days that boxes were away to be verified again, of those that came back."""
+    left, back = run.table("box_left"), run.measured("box_came_back")
+    left, back = (_chosen(table, table["cause"] == REVERIFIED) for table in (left, back))
+    if not back["box"].size:
+        return {"value": None, "p50": None, "p95": None, "n": 0}
+    # A box can go more than once: the last time that it left before it came back.
+    scale = run.end_ms + 1
+    keys = np.sort(left["box"] * scale + left["time_ms"])
+    went = keys[np.searchsorted(keys, back["box"] * scale + back["time_ms"]) - 1] % scale
+    days = (back["time_ms"] - went) / DAY_MS
+    p50, p95 = np.quantile(days, [0.5, 0.95]).tolist()
+    return {"value": float(days.mean()), "p50": p50, "p95": p95, "n": int(days.size)}
+
+
+def empty_boxes(run: RunFacts) -> KpiValue:
+    """Empty boxes that stand in the store until a truck takes them, time mean."""
+    told = run.table("empties")
+    if not told["boxes"].size:
+        return {"value": None}
+    lines = [Steps(*_last_of_instant(told, place)) for place in np.unique(told["place"])]
+    means = [line.mean(run.start_ms, run.end_ms) or 0.0 for line in lines]
+    return {
+        "value": sum(means),
+        "parts": {"most": max(line.most(run.start_ms, run.end_ms) for line in lines)},
+    }
+
+
+def _last_of_instant(told: dict[str, Ints], place: int) -> tuple[Ints, Ints]:
+    """Times and numbers of the empty boxes at a place, one row an instant."""
+    here = _chosen(told, told["place"] == place)
+    last = is_last(here["time_ms"])
+    return here["time_ms"][last], here["boxes"][last]
+
+
+def _chosen(table: dict[str, Ints], rows: NDArray[np.bool_]) -> dict[str, Ints]:
+    return {name: column[rows] for name, column in table.items()}
+
+
 def fefo_violations(run: RunFacts) -> KpiValue:
     """Boxes reserved while a usable box of the same SKU stood free whose verification ends earlier,
     by more than the tolerance of the policy.
@@ -438,7 +494,8 @@ def errors_found(run: RunFacts) -> KpiValue:
         return {"value": None}
     found = _found(run)
     by_cause = _tally(errors["cause"][found], ERRORS)
-    parts = _tally(errors["how"][found], LOOKS[:NEVER])
+    parts = _tally(errors["how"][found], LOOKS)
+    del parts[LOOKS[NEVER]]
     return {"value": int(found.sum()), "parts": parts, "by_cause": by_cause}
 
 
@@ -494,6 +551,26 @@ def slots_counted(run: RunFacts) -> KpiValue:
     look = run.measured("slot_counted")["look"]
     first = int((look == 0).sum())
     return {"value": first, "parts": {"first_look": first, "second_look": int((look > 0).sum())}}
+
+
+def certified_accuracy(run: RunFacts) -> KpiValue:
+    """Share of slots that the last sample of the plan certify proves right, before it is corrected."""
+    ended = run.measured("count_ended")
+    if not ended["count"].size or run.scenario.counting.plan != "certify":
+        return {"value": None}
+    from sim.statistics import certify_sample, proven_accuracy
+
+    wanted = run.scenario.counting.certify
+    slots = sum(1 for capacity in run.layout.capacity if capacity)
+    sample = certify_sample(slots, wanted.accuracy, wanted.confidence)
+    samples = np.flatnonzero(ended["slots"] == sample)  # counts of a discrepancy are smaller, or not random
+    if not samples.size:
+        return {"value": None}
+    found = run.table("count_difference")
+    of_last = (found["count"] == ended["count"][samples[-1]]) & (found["verdict"] == CONFIRMED)
+    wrong = int(np.unique(found["slot"][of_last]).size)
+    parts = {"slots_counted": sample, "slots_wrong": wrong, "confidence": wanted.confidence}
+    return {"value": proven_accuracy(slots, sample, wrong, wanted.confidence), "parts": parts}
 
 
 def count_duration_h(run: RunFacts) -> KpiValue:
@@ -656,6 +733,10 @@ _CHOICES: Final[dict[str, tuple[tuple[Callable[[RunFacts], KpiValue], str, Bette
         (overdue_meters, "meters", "less"),
         (overdue_meters_end, "meters", "less"),
         (stock_age_days, "days", "less"),
+        (boxes_left, "boxes", "neither"),
+        (boxes_came_back, "boxes", "neither"),
+        (days_away, "days", "less"),
+        (empty_boxes, "boxes", "less"),
         (fefo_violations, "boxes", "less"),
         (fifo_violations, "boxes", "less"),
     ),
@@ -672,6 +753,7 @@ _CHOICES: Final[dict[str, tuple[tuple[Callable[[RunFacts], KpiValue], str, Bette
     ),
     "Counts": (
         (slots_counted, "slots", "neither"),
+        (certified_accuracy, "share", "more"),
         (count_duration_h, "h", "less"),
         (count_robot_hours, "h", "less"),
         (count_person_hours, "h", "less"),
@@ -714,7 +796,7 @@ def limits(run: RunFacts) -> str:
         verdict = f"{robots} the store" if busiest == "robots" else "The people limit the store"
     elif longest == "waiting_stock" and waits[longest]:
         verdict = "Supply limits the store"
-    elif allocation_failures(run)["value"]:
+    elif allocation_failures(run)["value"] or (overflow and busy[busiest] < _IDLE):
         verdict = "Room in the racks limits the store"
     else:
         verdict = "Put-away limits the store" if overflow else "Nothing works near its limit"
@@ -728,8 +810,19 @@ def limits(run: RunFacts) -> str:
         clauses.append(f"orders pile up, from {before:,} open at the start to {after:,} at the end")
     if overflow:
         boxes = "box" if overflow == 1 else "boxes"
-        clauses.append(f"{overflow:,} {boxes} found staging full and went to the flat store")
+        told = f"{overflow:,} {boxes} found staging full and went to the flat store"
+        clauses.append(f"{told}{_mostly(run, run.measured('staging_overflow')['box'])}")
     return "; ".join(clauses) + "."
+
+
+def _mostly(run: RunFacts, box: Ints) -> str:
+    """Of which SKU most of some boxes are, where that is not the SKU of most boxes that come anyway."""
+    came = run.box_value("sku", run.measured("box_received")["box"])
+    skus, counts = np.unique(run.box_value("sku", box), return_counts=True)
+    sku = int(skus[counts.argmax()])
+    if counts.max() < 0.5 * box.size or (came == sku).sum() >= 0.5 * came.size:
+        return ""
+    return f", {'all' if counts.max() == box.size else 'most'} of them of SKU {run.scenario.skus[sku].name}"
 
 
 def _who_is_busy(run: RunFacts, busy: dict[str, float]) -> str:
@@ -741,6 +834,7 @@ def _who_is_busy(run: RunFacts, busy: dict[str, float]) -> str:
 
 
 _NEAR_LIMIT: Final = 0.85
+_IDLE: Final = 0.5
 _WAITS: Final = {
     "waiting_stock": "stock",
     "count": "boxes that are not as recorded",

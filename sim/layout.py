@@ -489,6 +489,16 @@ class Layout:
             raise IndexError(f"no robot {robot}: there are {self.robots}")
         return self._first_robot + robot
 
+    def rings(self, slot: int) -> list[list[int]]:
+        """The other slots of a slot's row that hold boxes, by columns and levels away, nearest first."""
+        row, column, level = self.row, self.column, self.level
+        rings: dict[int, list[int]] = {}
+        for other in np.flatnonzero(row == row[slot]).tolist():
+            if other != slot and self.capacity[other]:
+                away = abs(int(column[other] - column[slot])) + abs(int(level[other] - level[slot]))
+                rings.setdefault(away, []).append(other)
+        return [rings[away] for away in sorted(rings)]
+
     def neighbours(self, slot: int) -> tuple[int, ...]:
         """The slots beside, above and below a slot in its row that hold boxes, in ascending order."""
         row, column, level = (int(each[slot]) for each in (self.row, self.column, self.level))

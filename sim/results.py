@@ -97,6 +97,11 @@ def begin_result(trace: Trace, names: Mapping[str, Any], folder: Path) -> FactsW
     return FactsWriter(trace, unfinished / "facts")
 
 
+def drop_result(folder: Path) -> None:
+    """Remove what a run has left that ended before its result was written."""
+    shutil.rmtree(_unfinished(folder), ignore_errors=True)
+
+
 def write_result(
     result: Result,
     folder: Path,

@@ -230,7 +230,10 @@ def examine(data: Mapping[str, Any], wrong: Collection[KeyPath] = ()) -> tuple[S
         except ValidationError as error:
             # Take the wrong values out, so that the others can be looked at together.
             before = len(bad)
-            found = [_translate(details, pruned) for details in error.errors(include_url=False)]
+            told = [_translate(details, pruned) for details in error.errors(include_url=False)]
+            found = list(
+                dict.fromkeys(told)
+            )  # each choice of a value that can be of several kinds has failed
             faults += found
             bad.update([_prune(pruned, fault.path) for fault in found])
             if len(bad) == before:

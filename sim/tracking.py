@@ -39,7 +39,7 @@ from sim.facts import (
     WORK,
 )
 from sim.tables import record_without
-from sim.trace import FactsError, duckdb_here, read_facts, read_manifest
+from sim.trace import _SO_FAR, FactsError, duckdb_here, read_facts, read_manifest
 from sim.words import near, printable, show
 
 if TYPE_CHECKING:
@@ -212,9 +212,9 @@ class _FolderFacts:
     tell. Raises FactsError for a folder without a manifest, and for a part that is missing or torn.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.manifest = read_manifest(folder)
-        self.digest = str(self.manifest["digest"])
+    def __init__(self, folder: Path, *, partial: bool = False) -> None:
+        self.manifest = read_manifest(folder, _SO_FAR) if partial else read_manifest(folder)
+        self.digest = str(self.manifest.get("digest", ""))
         self._connection = duckdb_here()
         self._files = [str(folder / part["file"]) for part in self.manifest["parts"]]
         self._kinds: dict[str, list[str]] = self.manifest["kinds"]
@@ -323,6 +323,7 @@ class Run:
         end_ms: int | None = None,
     ) -> None:
         self.facts = facts
+        self.is_whole = True
         self.names = names
         self.places = list(places)
         self.meters_per_box = meters_per_box
@@ -424,27 +425,28 @@ class Run:
         return naming[kind](number) if kind in naming else str(number)
 
 
-def open_run(folder: Path | str, *, verify: bool = False) -> Run:
+def open_run(folder: Path | str, *, verify: bool = False, partial: bool = False) -> Run:
     """The run of a result folder, its facts left where they lie; `verify` reads them all against the digest.
 
     Without it the manifest has to be there, fit the result, and each part has to have the rows that it
-    names. Raises TrackError for a folder that is no result, FactsError for facts that are torn or altered.
+    names. `partial` also takes what an interrupted run has left, or one under way has written, here or beside
+    the folder: `is_whole` of the run is False then. Raises TrackError for a folder that is no result,
+    FactsError for facts that are torn or altered.
     """
     folder = Path(folder)
     shown = printable(str(folder))
-    unfinished = folder.parent / f".{folder.name}.unfinished"
+    path = folder / "result.json"
+    left = folder if folder.is_dir() else folder.parent / f".{folder.name}.unfinished"
+    if partial and not path.exists() and (left / "facts").is_dir():
+        return _open_parts(left, verify=verify)
     if not folder.is_dir():
         found = "a file" if folder.exists() else "none"
-        if unfinished.is_dir():
-            found += f": writing it was interrupted, what is there is in {printable(str(unfinished))}"
-        raise TrackError([f"{shown}: expected a result folder, found {found}"])
-    path = folder / "result.json"
+        raise TrackError([f"{shown}: expected a result folder, found {found}{_what_is_left(left)}"])
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         digest, end_ms = str(document["digest"]), round(document["simulated_s"] * 1000)
     except FileNotFoundError:
-        found = f"no {path.name} in it"
-        found += ": writing it was interrupted" if (folder / "facts").is_dir() else ""
+        found = f"no {path.name} in it{_what_is_left(folder)}"
         raise TrackError([f"{shown}: expected a result folder, found {found}"]) from None
     except (ValueError, LookupError, TypeError):
         raise TrackError(
@@ -455,12 +457,39 @@ def open_run(folder: Path | str, *, verify: bool = False) -> Run:
         raise FactsError(f"{shown}: expected facts with digest {digest}, found {facts.digest}")
     if verify:
         read_facts(folder / "facts")
+    return _with_names(facts, folder, end_ms)
+
+
+def _open_parts(left: Path, *, verify: bool) -> Run:
+    """The run of the parts that are finished."""
+    shown = printable(str(left))
+    if verify:
+        raise TrackError([f"{shown}: expected a whole run with --verify, found parts, which have no digest"])
+    if not (left / "facts" / _SO_FAR).exists():
+        raise TrackError([f"{shown}: expected parts of facts, found none finished"])
+    facts = _FolderFacts(left / "facts", partial=True)
+    run = _with_names(facts, left, facts.last_ms)
+    run.is_whole = False
+    return run
+
+
+def _with_names(facts: "_FolderFacts", folder: Path, end_ms: int) -> Run:
     names, meters = facts.manifest["names"], facts.manifest["meters_per_box"]
     try:
         return Run(facts, names, names["places"], meters, end_ms)
     except (LookupError, TypeError, ValueError):
-        expected = f"{shown}/facts/manifest.json: names: expected the names of places"
+        expected = f"{printable(str(folder))}/facts/manifest.json: names: expected the names of places"
         raise FactsError(f"{expected}, found none that fit: it was altered") from None
+
+
+def _what_is_left(left: Path) -> str:
+    """What an interrupted run has left in a folder, in words; nothing when there is none."""
+    if not (left / "facts").is_dir():
+        return ""
+    if not (left / "facts" / _SO_FAR).exists():
+        return ": writing it was interrupted before a part of the facts was finished"
+    shown = printable(str(left))
+    return f": writing it was interrupted, parts of the facts are in {shown} (--partial tells from these)"
 
 
 # --- which asset is meant --------------------------------------------------------------------------------
@@ -624,6 +653,7 @@ _QUALIFIED: Final = STATE_CODES["qualified_in_stock"]
 _RESERVED: Final = STATE_CODES["reserved"]
 _ISSUED: Final = STATE_CODES["issued_pending_install"]
 _OVERDUE: Final = STATE_CODES["overdue_pending_reverify"]
+_REMOVED: Final = STATE_CODES["removed_pending_return"]
 
 
 @dataclass(slots=True)
@@ -901,7 +931,7 @@ _RETURN_WORDS: Final = {
 _LEAVING_WORDS: Final = {
     "unused": ("sent out", "returned unused"), "removed": ("sent out", "meters removed from customers"),
     "reverified": ("sent out", "to be verified again"), "transferred": ("sent out", "to another store"),
-    "scrapped": ("scrapped", "to be scrapped"), "recalled": ("sent out", "recalled, back to the maker"),
+    "scrapped": ("sent out", "to be scrapped"), "recalled": ("sent out", "recalled, back to the maker"),
 }  # fmt: skip
 _STATE_WORDS: Final = {
     "quarantined": "held", "lost": "lost", "surplus_found": "found", "scrapped": "scrapped",
@@ -1095,8 +1125,13 @@ Told = tuple[str, str]
 """The word of an event and its text."""
 
 
-def _tell_created(teller: _Teller, fact: Fact, _: Life | None, __: Life | None) -> Told:
-    what = teller.filled("{meters} of {sku}, lot {lot}, verified {verified_day}", fact)
+def _tell_created(teller: _Teller, fact: Fact, _: Life | None, after: Life | None) -> Told:
+    dated = (
+        "removed from customers"
+        if after is not None and after.state == _REMOVED
+        else "verified {verified_day}"
+    )
+    what = teller.filled(f"{{meters}} of {{sku}}, lot {{lot}}, {dated}", fact)
     if fact["place"] == teller.run.truck:
         return "arrived", teller.filled("[on truck {truck}: ]", fact) + what
     return "opening", what
@@ -1114,7 +1149,10 @@ def _tell_moved(teller: _Teller, fact: Fact, before: Life | None, after: Life | 
     if place == run.handed_over:
         return "left", f"handed over, from {came_from}{told}"
     if place == run.outside:
-        return "left", f"{'the empty box goes' if before is not None and not before.mask else 'goes'}{told}"
+        is_full = (
+            before is None or before.mask or (before.left is not None and before.left.kind == "box_left")
+        )
+        return "left", f"{'out of the store' if is_full else 'the empty box goes'}{told}"
     return "moved", f"from {came_from}{task}{told}"
 
 
@@ -1362,7 +1400,11 @@ def _joined(run: Run, own: Mapping[int, Sequence[Fact]]) -> tuple[dict[int, list
                 first.kind == "box_moved" and second.kind == "box_recorded" and second["why"] == WHY_ERROR
                 and first["recorded"] == NONE
             )  # fmt: skip
-            if (opening or misplaced) and first.time_ms == second.time_ms:
+            # Meters from customers have no date of verification: what they are says the state that follows.
+            removed = (
+                first.kind == "box_created" and second.kind == "box_state" and second["state"] == _REMOVED
+            )
+            if (opening or misplaced or removed) and first.time_ms == second.time_ms:
                 joined.setdefault(first.seq, []).append(second)
                 skipped.add(second.seq)
             damaged = first.kind == "meters_damaged" and second.kind == "error_made"
@@ -1504,7 +1546,7 @@ def _story_of_lot(run: Run, subject: Subject, at_ms: int, _last: int | None) -> 
     gone = len(lives) - len(here) - coming
     wrong = sum(life.true != life.recorded for life in here)
     meters = sum(life.mask.bit_count() for life in here)
-    parts = [f"{len(here):,} in the store with {_meters(meters)}"]
+    parts = [f"{len(here):,} in the store with {_meters(meters)}" if here else "none in the store"]
     parts += [f"{coming:,} on a truck"] * bool(coming) + [f"{gone:,} gone"] * bool(gone)
     about = next((fact for fact in created if fact.kind == "lot_created"), None)
     sku = f" of {teller.say('sku', about)}" if about is not None else ""
@@ -1575,7 +1617,9 @@ def _boxes(number: int) -> str:
 
 def _story_of_robot(run: Run, subject: Subject, at_ms: int, last: int | None) -> Story:
     robot = subject.number
-    matches = [Match("robot", [robot])]
+    own = run.first_carrier + robot
+    # People take boxes off a robot that is out of order.
+    matches = [Match("robot", [robot]), Match("from_place", [own], ("box_moved",))]
     if robot >= run.robots:
         matches.append(Match("person", [robot - run.robots]))
     facts = [fact for fact in run.facts.select(matches) if fact.time_ms <= at_ms]
@@ -1584,7 +1628,6 @@ def _story_of_robot(run: Run, subject: Subject, at_ms: int, last: int | None) ->
     events = [teller.event(fact) for fact in facts[cut:]]
     name = run.carrier(robot)
     on_board: dict[int, None] = {}
-    own = run.first_carrier + robot
     for fact in facts:
         if fact.kind == "box_moved":
             on_board.pop(fact["box"], None)

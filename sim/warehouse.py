@@ -1440,9 +1440,12 @@ class Warehouse:
             self.mishaps.made(UNRECORDED_REMOVAL, box, meter, NONE)
 
     def _neighbour(self, slot: int, u: float) -> int:
-        """One of the slots beside, above and below a slot that have room in truth, or NONE."""
-        near = [other for other in self.layout.neighbours(slot) if self._free_cell(other)[0] != NONE]
-        return near[int(u * len(near))] if near else NONE
+        """One of the nearest slots of the same row that have room in truth, or NONE when none has."""
+        for ring in self.layout.rings(slot):
+            near = [other for other in ring if self._free_cell(other)[0] != NONE]
+            if near:
+                return near[int(u * len(near))]
+        return NONE
 
     def _free_cell(self, slot: int) -> tuple[int, int]:
         """The first free (tier column, tier) of a slot in truth, or (NONE, NONE)."""

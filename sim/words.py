@@ -66,6 +66,8 @@ def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
     if len(given) == 1:
         del plain["anyOf"]
         return {**given[0], **plain}
+    if given:
+        plain["anyOf"] = given
     return plain
 
 

@@ -51,7 +51,7 @@ class TestLooks:
         count(world, "1-01-1")
         assert world.told("slot_counted", "count_difference", "slot_held", "count_ended") == [
             "slot_counted count=0 slot=1-01-1 method=0 look=0 robot=0 recorded=1 seen=1",
-            "count_ended count=0 slots=1 differences=0",
+            "count_ended count=0 slots=1 differences=0 boxes=1",
         ]
         # 5 s a slot and 1 s a box, after the drive, with 1.5 s of positioning.
         [look] = [s for s in world.stretches() if s.task == 0]
@@ -73,7 +73,7 @@ class TestLooks:
             "count_difference count=0 slot=1-01-1 box=1 what=missing verdict=refuted",
             "box_state box=1 state=qualified_in_stock",
             "slot_held slot=1-01-1 held=0",
-            "count_ended count=0 slots=1 differences=0",
+            "count_ended count=0 slots=1 differences=0 boxes=2",
         ]
         assert world.ledger.on_hand == [30]
 
@@ -89,10 +89,10 @@ class TestLooks:
             "error_made error=0 cause=miscount box=0 mask=0 slot=1-01-1",
             "box_recorded box=0 place=outside why=count",
             "slot_held slot=1-01-1 held=0",
-            "count_ended count=0 slots=1 differences=1",
+            "count_ended count=0 slots=1 differences=1 boxes=0",
             # The slot beside is searched for it.
             "slot_counted count=1 slot=1-02-1 method=0 look=0 robot=0 recorded=0 seen=0",
-            "count_ended count=1 slots=1 differences=0",
+            "count_ended count=1 slots=1 differences=0 boxes=0",
         ]
         assert world.warehouse.missing.keys() == {0}
         # The next count sees the box where nothing is recorded.
@@ -104,7 +104,7 @@ class TestLooks:
             "box_recorded box=0 place=1-01-1 column=0 tier=0 why=count",
             "box_state box=0 state=qualified_in_stock",
             "error_found error=0 how=count box=0",
-            "count_ended count=2 slots=1 differences=1",
+            "count_ended count=2 slots=1 differences=1 boxes=1",
         ]
         assert world.warehouse.missing == {}
         assert world.ledger.on_hand == [15]
@@ -136,7 +136,7 @@ class TestLooks:
             "count_difference count=0 slot=1-01-1 box=0 what=surplus verdict=confirmed",
             "box_recorded box=0 place=1-01-1 column=0 tier=1 why=count",
             "error_found error=0 how=count box=0",
-            "count_ended count=0 slots=1 differences=1",
+            "count_ended count=0 slots=1 differences=1 boxes=1",
         ]
 
     def test_two_boxes_have_changed_places(self):
@@ -177,10 +177,23 @@ class TestLooks:
         verdicts = [(f["slot"], f["what"], f["verdict"]) for f in world.facts("count_difference")]
         # Seen in 1-03-1 (slot 2) and recorded there before 1-01-1 is looked at again: it is not missing any more.
         assert verdicts == [(0, 0, 0), (2, 1, 0), (2, 1, 1), (0, 0, 2)]
-        assert world.facts("count_ended") == [
-            {"time": world.facts("slot_counted")[-1]["time"], "count": 0, "slots": 3, "differences": 1}
-        ]
+        assert world.told("count_ended") == ["count_ended count=0 slots=3 differences=1 boxes=1"]
         assert world.ledger.on_hand == [15]
+
+    def test_box_that_moves_counts_once(self):
+        """A box that is seen in one slot and later in another is one box of the count."""
+        world = store(columns=12)
+        boxes = {0: world.stock_box("1-01-1"), 11: world.stock_box("1-12-1")}
+        world.warehouse.counting.count([0, 11])
+        while not (looks := world.facts("slot_counted")):
+            world.run(1)
+        first = looks[0]["slot"]
+        world.misplace(boxes[first], 11 - first)
+        world.run(600)
+        # One box in the first slot, then both in the other.
+        seen = {f["slot"]: f["seen"] for f in world.facts("slot_counted", look=0, count=0)}
+        assert seen == {first: 1, 11 - first: 2}
+        assert world.facts("count_ended", count=0)[0]["boxes"] == 2
 
     def test_box_taken_between_two_looks(self):
         """A reserved box that a robot fetches between two looks is no loss."""
@@ -303,7 +316,7 @@ class TestMeters:
         assert told == [
             "slot_counted count=0 slot=1-01-1 method=2 look=0 robot=1 recorded=1 seen=1",
             "count_difference count=0 slot=1-01-1 box=0 what=meters verdict=noted",
-            "count_ended count=0 slots=1 differences=0",
+            "count_ended count=0 slots=1 differences=0 boxes=1",
             f"meters_recorded box=0 mask={FULL - 1} why=opening",
             "error_found error=0 how=opening box=0",
             "count_difference count=0 slot=1-01-1 box=0 what=meters verdict=confirmed",

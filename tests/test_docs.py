@@ -1,6 +1,7 @@
 """The documentation tells the truth: its commands, tables, links, pictures and names."""
 
 import importlib
+import json
 import re
 import sys
 import tomllib
@@ -162,6 +163,118 @@ def test_tables_are_current(make_text: ModuleType, page: str) -> None:
         assert shown == make_text.TABLES[name](), f"{page}: {name}: run `python docs/make_text.py`"
 
 
+_COUNTING = {
+    "days": 365, "seeds": [1, 2, 3], "scales": [1, 100], "plans": ["none", "full"],
+    "cells": [
+        {
+            "plan": plan, "scale": scale,
+            "kpis": {
+                "record_accuracy_location": {"mean": right, "low": right - 0.001, "high": right + 0.001},
+                "count_robot_hours": {"mean": hours, "low": hours, "high": hours},
+                "days_to_discovery": {"mean": None, "low": None, "high": None},
+            },
+            "accuracy": {
+                "days": [0, 100, 365], "mean": [1.0, right, right], "low": [1.0, 0.9, 0.9],
+                "high": [1.0, 1.0, 1.0],
+            },
+        }
+        for scale, plan, right, hours in (
+            (1, "none", 0.998, 0.0), (1, "full", 0.999, 12.345), (100, "none", 0.91, 0.0),
+            (100, "full", 0.97, 1234.5),
+        )
+    ],
+    "found": ["Full counts help."],
+}  # fmt: skip
+
+_COUNTING_TABLES = """- Full counts help.
+
+**The default error rates**, 365 days, 3 seeds, in brackets the 95 % interval:
+
+| plan | record accuracy location | count robot hours, h | days to discovery |
+| --- | --- | --- | --- |
+| `none` | 99.80 % (99.70 to 99.90 %) | 0 | - |
+| `full` | 99.90 % (99.80 to 100.00 %) | 12.35 | - |
+
+Share of slots whose record is right, mean over the seeds:
+
+| plan | day 0 | day 100 | day 365 |
+| --- | --- | --- | --- |
+| `none` | 100.00 % | 99.80 % | 99.80 % |
+| `full` | 100.00 % | 99.90 % | 99.90 % |
+
+**100 times the default error rates**, 365 days, 3 seeds, in brackets the 95 % interval:
+
+| plan | record accuracy location | count robot hours, h | days to discovery |
+| --- | --- | --- | --- |
+| `none` | 91.00 % (90.90 to 91.10 %) | 0 | - |
+| `full` | 97.00 % (96.90 to 97.10 %) | 1,234 | - |
+
+Share of slots whose record is right, mean over the seeds:
+
+| plan | day 0 | day 100 | day 365 |
+| --- | --- | --- | --- |
+| `none` | 100.00 % | 91.00 % | 91.00 % |
+| `full` | 100.00 % | 97.00 % | 97.00 % |"""
+
+_OPERATION = {
+    "seeds": 10,
+    "situations": [
+        {
+            "name": "Peak",
+            "rows": [
+                {
+                    "measure": "person-hours per 1,000 meters", "unit": "h", "better": "less",
+                    "robot": {"mean": 1.2, "low": 1.1, "high": 1.3},
+                    "manual": {"mean": 4.8, "low": 4.7, "high": 4.9}, "ratio": 0.25, "low": 0.24, "high": 0.26,
+                },
+                {
+                    "measure": "late orders", "unit": "share", "better": "less",
+                    "robot": {"mean": 0.0, "low": 0.0, "high": 0.0},
+                    "manual": {"mean": 0.05, "low": 0.04, "high": 0.06}, "ratio": None, "low": None,
+                    "high": None,
+                },
+            ],
+        }
+    ],
+    "found": [],
+}  # fmt: skip
+
+_OPERATION_TABLES = """### Peak
+
+| measure | better | robot | by hand | robot / by hand |
+| --- | --- | --- | --- | --- |
+| person-hours per 1,000 meters, h | less | 1.20 (1.10 to 1.30) | 4.80 (4.70 to 4.90) | 0.250 (0.240 to 0.260) |
+| late orders | less | 0.00 % | 5.00 % (4.00 to 6.00 %) | - |
+
+10 seeds in each situation; in brackets the 95 % interval."""
+
+
+@pytest.mark.parametrize(
+    ("name", "result", "tables"),
+    [("counting", _COUNTING, _COUNTING_TABLES), ("operation", _OPERATION, _OPERATION_TABLES)],
+)
+def test_studies_become_tables(
+    make_text: ModuleType,
+    make_pictures: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    name: str,
+    result: object,
+    tables: str,
+) -> None:
+    """The result of a study becomes tables and a picture; without one a sentence says so."""
+    monkeypatch.setattr(make_text, "STUDIES", tmp_path)
+    monkeypatch.setattr(make_text, "ROOT", tmp_path)
+    table, picture = make_text.TABLES[f"{name}-study"], tmp_path / f"{name}-study.svg"
+    assert table() == "The figures of this study are not in this copy."
+    make_pictures.PICTURES[picture.name](picture)
+    assert not picture.exists()
+    (tmp_path / f"{name}.json").write_text(json.dumps(result), encoding="utf-8")
+    assert table() == tables
+    make_pictures.PICTURES[picture.name](picture)
+    assert picture.read_text(encoding="utf-8").startswith("<svg")
+
+
 def test_real_trace_is_current(make_text: ModuleType, shared_data: Path) -> None:
     """The scores on the real trace are those of today."""
     for page, name in (("README.md", "real-trace"), ("docs/allocation.md", "ladder")):
@@ -205,7 +318,10 @@ def test_links_lead_somewhere(page: str) -> None:
 def test_pictures_are_shown(make_pictures: ModuleType) -> None:
     """Every picture of docs/ is drawn by the project, stands on a page, is light and needs no network."""
     stored = {path.name for path in DOCS.iterdir() if path.suffix in (".svg", ".png")}
-    assert stored == set(make_pictures.PICTURES)
+    studies = make_pictures.NEED_STUDY.items()
+    assert stored == set(make_pictures.PICTURES) - {
+        picture for picture, name in studies if not (DOCS / "studies" / f"{name}.json").is_file()
+    }
     pages = "".join(_text(page) for page in PAGES)
     for name in sorted(stored):
         assert name in pages
@@ -240,7 +356,10 @@ def test_pictures_show_the_run_of_the_text() -> None:
 
 # --- names -----------------------------------------------------------------------------------------------
 
-_SECTIONS = r"time|calendar|boxes|layout|initial|supply|demand|people|staging|robots|tour|policy"
+_SECTIONS = (
+    r"time|calendar|boxes|layout|initial|supply|demand|people|staging|robots|tour|policy"
+    r"|records|reads|counting|faults|fallback|returns|reverify|empties|control"
+)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -10,6 +10,8 @@ from sim.clock import Clock
 from sim.facts import DAMAGE, MISCOUNT, SHORT_PACKED, UNRECORDED_REMOVAL, WHY_COUNT, WRONG_SLOT
 from sim.ledger import ISSUED, LOST, OVERDUE, QUALIFIED, QUARANTINED, SURPLUS
 from sim.mishaps import Mishaps, RecordParams
+from sim.scenario import load
+from sim.simulation import Simulation
 from sim.streams import Streams
 from tests.worlds import ERRORS_ON, World, named
 
@@ -46,6 +48,11 @@ class TestStrikes:
         assert all(0 <= u < 1 for u in drawn)
         # The mean of 1,000 uniforms is within 5 of its standard deviations (0.289 / sqrt(1000) = 0.0091) of 1/2.
         assert abs(sum(drawn) / 1000 - 0.5) < 0.046
+
+    def test_every_time_anew(self):
+        """What is done again with a box has a draw of its own."""
+        mishaps = mishaps_of(scale=1)
+        assert len({mishaps.strikes("damage", 7, 1.0) for _ in range(50)}) == 50
 
     def test_as_often_as_the_rate_says(self):
         """Of 20,000 draws at 2 x 1 %, 400 strike, give or take 5 x sqrt(20,000 x 0.02 x 0.98) = 99."""
@@ -398,9 +405,13 @@ class TestMissedAgain:
         world.run(600)
         house.miss(box, WHY_COUNT)
         world.run(1.1 * HOUR_S)
+        # What is missing again is not posted as found, and what is not on the books cannot be lost.
+        assert world.ledger.state[box] == SURPLUS
+        assert [f["verdict"] for f in world.facts("count_difference")] == [3]
         house.see(box, slot, 0, 0, WHY_COUNT)
         world.run(DAY_S)
         assert world.ledger.state[box] == QUALIFIED
+        assert [f["verdict"] for f in world.facts("count_difference")] == [3, 4]
         assert world.ledger.on_hand == [15]
 
     def test_missed_twice_is_written_off(self):
@@ -585,6 +596,24 @@ class TestShortBox:
         ]
         assert (world.stock.meters_out, world.stock.meters_lost) == (14, 1)
 
+    def test_waiting_line_lacks_one_more(self):
+        """A line that waits for a box and then lacks a meter of another waits once, for both."""
+        world = self.short().chance(0.0)
+        world.run(600)
+        world.order(30)
+        world.run(600)
+        assert world.told("line_short", "order_short") == [
+            "line_short order=0 line=0 meters=15",
+            "order_short order=0 line=0 meters=1 box=0",
+        ]
+        assert len(world.warehouse._short[0]) == 1
+        world.truck(2)
+        world.run(HOUR_S)
+        # 14, a whole box, and one meter of the next.
+        assert [f["meters"] for f in world.facts("order_handed_over")] == [30]
+        assert sum(f["mask"].bit_count() for f in world.facts("meters_issued")) == 30
+        assert world.warehouse._short == {}
+
     def test_pick_finds_less(self):
         """Whoever opens the box counts 14: the last promise is taken back, the first one served."""
         world = self.short()
@@ -754,6 +783,36 @@ class TestPlanNone:
         boxes = range(1, 4)
         assert all(world.ledger.column[box] != -1 for box in boxes), world.names(world.ledger.place)
         assert world.warehouse._unplaced == {}
+
+
+class TestByHand:
+    def rates(self, *sets):
+        """The rates that a store asked for in three days, by the name of their stream."""
+        run = Simulation(load("tiny", ["time.days=3", "records.scale=1", *sets]))
+        asked, real = {}, run.warehouse.mishaps.strikes
+
+        def strikes(name, box, rate):
+            asked.setdefault(name, set()).add(rate)
+            return real(name, box, rate)
+
+        run.warehouse.mishaps.strikes = strikes
+        run.finish()
+        return asked
+
+    def test_robots_err_as_robots(self):
+        """Where robots carry, put-aways go wrong at the robots' rate, and nobody chooses slots badly."""
+        asked = self.rates()
+        assert asked["wrong_slot"] == {0.00005}
+        assert "bad_choice" not in asked
+
+    def test_people_err_as_people(self):
+        """Where people carry, at theirs; a keeper who names slots now and then names any."""
+        asked = self.rates(
+            "operation=manual", "robots.count=0", "counting.method=bar-code", "counting.recount=bar-code"
+        )
+        assert asked["wrong_slot"] == {0.005}
+        assert asked["bad_choice"] == {0.02}
+        assert asked["unrecorded_removal"] == {0.0005}
 
 
 class TestNoErrors:

@@ -575,3 +575,20 @@ def test_missing_box_has_no_place():
         assert house.see(box, *at, WHY_COUNT)
         check_records(run)
         assert (ledger.on_hand, ledger.index.open_places) == before
+
+
+class TestCertificate:
+    """What a sample count proves."""
+
+    def test_without_wrong_slots(self):
+        """163 of 258 slots counted and none wrong: 99 % of the slots are right, with a confidence of 95 %."""
+        sets = ["time.days=3", "counting.plan=certify", "counting.interval_days=2", "reads.box_miss=0"]
+        kpi = Simulation(load("luoyang", sets)).finish().kpis()["certified_accuracy"]
+        # With 3 wrong slots of 258 none is met with the chance C(255, 163) / C(258, 163)
+        # = 95 x 94 x 93 / (258 x 257 x 256) = 0.0489 < 0.05, with 2 with 95 x 94 / (258 x 257) = 0.135.
+        assert kpi["value"] == pytest.approx(256 / 258)
+        assert kpi["parts"] == {"slots_counted": 163, "slots_wrong": 0, "confidence": 0.95}
+
+    def test_other_plans_prove_nothing(self):
+        """Without samples there is no such statement."""
+        assert Simulation(load("tiny")).finish().kpis()["certified_accuracy"]["value"] is None

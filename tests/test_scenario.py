@@ -18,16 +18,19 @@ from hypothesis import strategies as st
 
 from sim.allocation import ALIASES, LIVE_POLICIES, OWN_RULES, POLICIES, Rule, first_free
 from sim.cli import main
+from sim.counting import METHODS, PLANS
 from sim.scenario import (
     Loaded,
     Scenario,
     ScenarioError,
     box_weight_g,
     build_layout,
+    counts_by_hand,
     examine,
     from_dict,
     leaves,
     load,
+    may_carry_by_hand,
     resolved,
     scenario_files,
     scenario_id,
@@ -376,6 +379,52 @@ def test_loaded_own_rule_may_be_named(tmp_path, monkeypatch):
     (line,) = refusal(path, "policy.allocation='mine.py:far'")
     assert line.startswith("--set: policy.allocation: expected ")
     assert "found 'mine.py:far'" in line
+
+
+# --- errors, counts, faults, work by hand ----------------------------------------------------------------
+
+
+def test_nothing_goes_wrong_by_default():
+    """Without the new keys there are no errors, no counts, no faults, no other flows, and nobody carries."""
+    scenario = Scenario()
+    assert (scenario.records.scale, scenario.faults.scale, scenario.counting.plan) == (0, 0, "passive")
+    assert (scenario.returns.unused_share, scenario.returns.share_here) == (0, 0)
+    assert (scenario.reverify.on, scenario.empties.track, scenario.control.recalls) == (False, False, [])
+    assert not may_carry_by_hand(scenario)
+    assert not counts_by_hand(scenario)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_every_plan_may_be_named(plan, tmp_path):
+    """Every counting plan that `list` names can stand in a file, with any method that may look again."""
+    for name in (name for name, method in METHODS.items() if method.places):
+        path = write(
+            tmp_path, "s.toml", f'[counting]\nplan = "{plan}"\nmethod = "rfid"\nrecount = "{name}"\n'
+        )
+        counting = load(path).scenario.counting
+        assert (counting.plan, counting.method, counting.recount) == (plan, "rfid", name)
+
+
+def test_times_that_never_end_are_taken(tmp_path):
+    """A robot may never break down, and people may never step in: both times can be infinite."""
+    text = "[faults]\nscale = 1\nmtbf_h = inf\n[fallback]\nafter_min = inf\n"
+    scenario = load(write(tmp_path, "s.toml", text)).scenario
+    assert math.isinf(scenario.faults.mtbf_h)
+    assert not may_carry_by_hand(scenario)
+    # With the default of an hour they step in; with nobody who may, they do not; by hand they always carry.
+    assert may_carry_by_hand(load("luoyang", ["faults.scale=1"]).scenario)
+    assert not may_carry_by_hand(load("luoyang", ["faults.scale=1", "fallback.people=0"]).scenario)
+    assert may_carry_by_hand(load("luoyang_manual").scenario)
+
+
+def test_hands_count_where_a_plan_has_them():
+    """People count slots when a plan that counts looks, or looks again, by a method of theirs."""
+    # `passive` counts nothing, so its method is idle; `certify` looks again by bar code.
+    assert not counts_by_hand(load("luoyang", ["counting.method=bar-code"]).scenario)
+    assert counts_by_hand(load("luoyang", ["counting.plan=full", "counting.method=bar-code"]).scenario)
+    again = ["counting.plan=certify", "counting.recount=handheld"]
+    assert counts_by_hand(load("luoyang", again).scenario)
+    assert not counts_by_hand(load("luoyang", ["counting.plan=certify"]).scenario)
 
 
 # --- what is wrong ---------------------------------------------------------------------------------------
