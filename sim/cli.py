@@ -114,6 +114,7 @@ def run(
     if seed is not None and seed >= 2**63:
         raise ResultError([f"--seed: expected a whole number below {2**63:,}, found {seed}"])
     first = loaded.scenario.seed if seed is None else seed
+    _note(loaded)
     if replications > 1:
         _run_many(loaded, range(first, first + replications), out, json=json)
     else:
@@ -1103,6 +1104,14 @@ def _print_bench(
 
 
 # --- run -------------------------------------------------------------------------------------------------
+
+
+def _note(loaded: "Loaded") -> None:
+    """Say on standard error which keys were set and change nothing."""
+    from sim.unused import without_effect
+
+    for line in without_effect(loaded):
+        sys.stderr.write(f"note: {line}\n")
 
 
 def _run_once(

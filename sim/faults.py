@@ -12,7 +12,7 @@ from pydantic import StrictBool
 from simpy import Event, Timeout
 
 from sim.calendar import FOREVER
-from sim.facts import BREAKDOWN, FAULT_BEGAN, FAULT_ENDED, MINOR_STOP, NONE, POWER, STATION
+from sim.facts import BREAKDOWN, FAULT_BEGAN, FAULT_ENDED, MINOR_STOP, MISSHAPED, NONE, POWER, STATION
 from sim.params import JsonFloat, JsonInt, Params, fact
 from sim.streams import exponential, lognormal
 
@@ -297,7 +297,10 @@ class Faults:
         """Hand time that a box needs at the receiving scan because it is out of shape; 0 for most boxes."""
         if self._misshaped_share <= 0 or self._draws["misshaped"].uniform(box) >= self._misshaped_share:
             return 0
-        return round(self.params.misshaped_s * 1000)
+        ms = round(self.params.misshaped_s * 1000)
+        fault = self._began(MISSHAPED, NONE, NONE, self._env._now + ms, box)
+        self._after(ms, lambda: self._ended(fault, MISSHAPED, NONE))
+        return ms
 
     # -- robots -----------------------------------------------------------------------------------------
 
@@ -443,10 +446,10 @@ class Faults:
 
     # -- small ------------------------------------------------------------------------------------------
 
-    def _began(self, cause: int, robot: int, place: int, until: int) -> int:
+    def _began(self, cause: int, robot: int, place: int, until: int, box: int = NONE) -> int:
         fault = self._next
         self._next += 1
-        self._record((self._env._now, FAULT_BEGAN, fault, cause, robot, NONE, place, until))
+        self._record((self._env._now, FAULT_BEGAN, fault, cause, robot, box, place, until))
         return fault
 
     def _ended(self, fault: int, cause: int, robot: int) -> None:

@@ -796,8 +796,10 @@ def limits(run: RunFacts) -> str:
         verdict = f"{robots} the store" if busiest == "robots" else "The people limit the store"
     elif longest == "waiting_stock" and waits[longest]:
         verdict = "Supply limits the store"
-    elif allocation_failures(run)["value"] or (overflow and busy[busiest] < _IDLE):
+    elif allocation_failures(run)["value"]:
         verdict = "Room in the racks limits the store"
+    elif overflow and (robot_availability(run)["value"] or 1.0) < 1.0:
+        verdict = "What breaks limits the store"
     else:
         verdict = "Put-away limits the store" if overflow else "Nothing works near its limit"
     clauses = [f"{verdict}: {_who_is_busy(run, busy)}"]
@@ -810,19 +812,8 @@ def limits(run: RunFacts) -> str:
         clauses.append(f"orders pile up, from {before:,} open at the start to {after:,} at the end")
     if overflow:
         boxes = "box" if overflow == 1 else "boxes"
-        told = f"{overflow:,} {boxes} found staging full and went to the flat store"
-        clauses.append(f"{told}{_mostly(run, run.measured('staging_overflow')['box'])}")
+        clauses.append(f"{overflow:,} {boxes} found staging full and went to the flat store")
     return "; ".join(clauses) + "."
-
-
-def _mostly(run: RunFacts, box: Ints) -> str:
-    """Of which SKU most of some boxes are, where that is not the SKU of most boxes that come anyway."""
-    came = run.box_value("sku", run.measured("box_received")["box"])
-    skus, counts = np.unique(run.box_value("sku", box), return_counts=True)
-    sku = int(skus[counts.argmax()])
-    if counts.max() < 0.5 * box.size or (came == sku).sum() >= 0.5 * came.size:
-        return ""
-    return f", {'all' if counts.max() == box.size else 'most'} of them of SKU {run.scenario.skus[sku].name}"
 
 
 def _who_is_busy(run: RunFacts, busy: dict[str, float]) -> str:
@@ -834,7 +825,6 @@ def _who_is_busy(run: RunFacts, busy: dict[str, float]) -> str:
 
 
 _NEAR_LIMIT: Final = 0.85
-_IDLE: Final = 0.5
 _WAITS: Final = {
     "waiting_stock": "stock",
     "count": "boxes that are not as recorded",

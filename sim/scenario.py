@@ -162,12 +162,14 @@ class Loaded:
     origins : for each dotted path, the file that set it, "--set" or "default".
     base_dir : the folder against which the file names in `scenario` are relative.
     path : the scenario's file.
+    shown : the same as `origins` names it.
     """
 
     scenario: Scenario
     origins: dict[str, str]
     base_dir: Path
     path: Path
+    shown: str = ""
 
     def files(self) -> dict[str, Path]:
         """The input files that the scenario names, by the dotted path that names them."""
@@ -213,7 +215,7 @@ def load(path_or_name: str | os.PathLike[str], sets: Sequence[str] = ()) -> Load
             lines[MOST_LINES:] = [f"{shown}: expected no mistakes, found {more:,} more"]
         raise ScenarioError(lines)
     origins = {dotted(leaf): _layer_of(layers, leaf).name for leaf, _ in leaves(scenario)}
-    return Loaded(scenario, origins, path.parent, path)
+    return Loaded(scenario, origins, path.parent, path, shown)
 
 
 def examine(data: Mapping[str, Any], wrong: Collection[KeyPath] = ()) -> tuple[Scenario | None, list[Fault]]:

@@ -461,15 +461,17 @@ def open_run(folder: Path | str, *, verify: bool = False, partial: bool = False)
 
 
 def _open_parts(left: Path, *, verify: bool) -> Run:
-    """The run of the parts that are finished."""
-    shown = printable(str(left))
-    if verify:
+    """The run of the parts that are finished; of all facts when only the rest of the result is not there."""
+    shown, is_whole = printable(str(left)), (left / "facts" / "manifest.json").exists()
+    if verify and not is_whole:
         raise TrackError([f"{shown}: expected a whole run with --verify, found parts, which have no digest"])
-    if not (left / "facts" / _SO_FAR).exists():
+    if not is_whole and not (left / "facts" / _SO_FAR).exists():
         raise TrackError([f"{shown}: expected parts of facts, found none finished"])
-    facts = _FolderFacts(left / "facts", partial=True)
+    facts = _FolderFacts(left / "facts", partial=not is_whole)
+    if verify:
+        read_facts(left / "facts")
     run = _with_names(facts, left, facts.last_ms)
-    run.is_whole = False
+    run.is_whole = is_whole
     return run
 
 
@@ -484,12 +486,13 @@ def _with_names(facts: "_FolderFacts", folder: Path, end_ms: int) -> Run:
 
 def _what_is_left(left: Path) -> str:
     """What an interrupted run has left in a folder, in words; nothing when there is none."""
-    if not (left / "facts").is_dir():
+    facts = left / "facts"
+    if not facts.is_dir():
         return ""
-    if not (left / "facts" / _SO_FAR).exists():
+    if not any((facts / name).exists() for name in (_SO_FAR, "manifest.json")):
         return ": writing it was interrupted before a part of the facts was finished"
     shown = printable(str(left))
-    return f": writing it was interrupted, parts of the facts are in {shown} (--partial tells from these)"
+    return f": writing it was interrupted, --partial tells what the facts in {shown} say"
 
 
 # --- which asset is meant --------------------------------------------------------------------------------

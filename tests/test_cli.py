@@ -287,12 +287,176 @@ def test_amounts_are_short():
         (0.05, "h"),
         (2.19, "h"),
         (0, "h"),
+        (0.5, "h"),
         (90, "s"),
+        (0.25, "days"),
+        (0.01, "days"),
+        (1, "days"),
+        (60.5, "days"),
+        (0.00025, "boxes"),
+        (0, "boxes"),
     ]
     assert [cli._amount(value, unit) for value, unit in shown] == [
-        "1 box", "2 boxes", "1 time", "50.0 %", "3.0 min", "2.19 h", "0 h", "90.0 s",
+        "1 box", "2 boxes", "1 time", "50.0 %", "3.0 min", "2.19 h", "0 h", "30.0 min", "90.0 s",
+        "6.0 h", "14.4 min", "1 day", "60.5 days", "< 0.001 boxes", "0 boxes",
     ]  # fmt: skip
     assert cli._amount(None, "s") == "none"
+
+
+def test_table_of_measures_is_quiet():
+    """What nothing happened in is one line, a split that has no value none, and a long title stays whole."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    kpis = {
+        "orders": {"value": 3, "unit": "orders", "parts": {}},
+        "time_by_cause_s": {"value": None, "unit": "s"},
+        "tours": {"value": 2, "unit": "tours"},
+        "slots_counted": {"value": 0, "unit": "slots", "parts": {}},
+        "count_duration_h": {"value": None, "unit": "h"},
+    }
+    title = "a title that is longer than the table below it, which is a narrow one"
+    console = Console(file=StringIO(), width=100)
+    console.print(cli._kpi_table(kpis, title, 100))
+    printed = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert printed[0] == title
+    assert [line.split() for line in printed[3:] if line] == [
+        ["Orders"], ["orders", "3", "orders"], ["Robots"], ["tours", "2", "tours"], ["Counts", "none"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", range(12, 40))
+def test_number_stays_with_its_sign(width):
+    """A sentence is put into lines that fit, and no line begins with a per cent sign."""
+    from rich.console import Console
+
+    text = "The robot is busy 9 % of shift time and bar-code readers 11 %."
+    lines = cli._filled(text, Console(width=width)).splitlines()
+    assert " ".join(lines).replace("\u00a0", " ") == text
+    assert max(map(len, lines)) <= width
+    assert not any(line.startswith("%") or line.endswith(("9", "11", "bar-")) for line in lines)
+
+
+# --- stock ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["sku", "lot", "zone"])
+def test_stock_is_told(call, folder, by):
+    """The table has the lines of the report and their sums, in meters on record."""
+    from sim.control import stock_report
+
+    result = read_result(folder)
+    told = stock_report(result.trace, result.layout, result.scenario, t_ms=100_000_000, by=by)
+    found = document(call, "stock", str(folder), "--at", "100000", "--by", by)
+    assert found["at_s"] == 100_000.0
+    assert {key: found[key] for key in ("by", "lines", "alerts", "old")} == {
+        key: told[key] for key in ("by", "lines", "alerts", "old")
+    }
+    code, out, errors = call("stock", str(folder), "--at", "100000", "--by", by)
+    assert (code, errors) == (0, [])
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert max(map(len, lines)) <= 100
+    moment = "2026-03-03 03:46:40"  # 100,000 s after midnight: a day of 86,400 s and 3 h 46 min 40 s
+    assert lines[0] == f"stock on record at {moment}, in meters"
+    head = re.split(r"  +", lines[1])
+    assert head[:4] == [by.upper() if by == "sku" else by, "boxes", "on hand", "qualified"]
+    assert ("safety" in head) == (by == "sku")
+    rows = {re.split(r"  +", line)[0]: re.split(r"  +", line)[1:] for line in lines[3:]}
+    for line in told["lines"]:
+        assert rows[line["key"]] == [f"{line[name.replace(' ', '_')]:,}" for name in head[1:]]
+    assert rows["all"][1] == f"{sum(line['on_hand'] for line in told['lines']):,}"
+
+
+LINE = {
+    "key": "A", "boxes": 1_000, "on_hand": 15_000, "qualified": 14_000, "reserved": 100, "held": 500,
+    "overdue": 300, "returned": 200, "safety": 14_000, "usable": -100, "on_order": 1_500,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("width", "gone"), [(100, ()), (84, ("boxes",)), (76, ("boxes", "on hand")), (68, ("boxes", "on hand", "safety"))]
+)  # fmt: skip
+def test_narrow_stock_has_fewer_columns(astray, monkeypatch, capsys, width, gone):
+    """On a narrow terminal columns go that others imply, and no figure is cut."""
+    from types import SimpleNamespace
+
+    from rich.console import Console
+
+    monkeypatch.setattr(cli, "_console", lambda: Console(width=width, highlight=False))
+    trace = SimpleNamespace(meters_per_box=15, last_ms=0)
+    layout = SimpleNamespace(names=["1-01-1", "truck", "handed-over", "outside"])
+    told = {"t_ms": 0, "by": "sku", "lines": [LINE], "alerts": [], "old": [], "recalls": []}
+    cli._print_stock(told, SimpleNamespace(trace=trace, layout=layout))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    head, row = re.split(r"  +", lines[1].rstrip()), re.split(r"  +", lines[3].rstrip())
+    assert [name for name in LINE if name.replace("_", " ") not in head and name != "key"] == [
+        name.replace(" ", "_") for name in gone
+    ]
+    assert row == ["A", *(f"{LINE[name.replace(' ', '_')]:,}" for name in head[1:])]
+
+
+def test_alerts_old_boxes_and_recalls_are_sentences(monkeypatch, capsys):
+    """Under the table stand what is to be acted on, the ten oldest boxes, and how each recall went."""
+    from types import SimpleNamespace
+
+    trace = SimpleNamespace(meters_per_box=15, last_ms=0)
+    layout = SimpleNamespace(names=["1-01-1", "truck", "handed-over", "outside"])
+    names = {"boxes": {"3": "K3"}, "lots": {"7": "B-7"}, "start": "2026-03-02"}
+    old = [
+        {"box": box, "sku": "A", "lot": 7, "place": "1-01-1", "meters": 15, "age_days": 190 - box,
+         "is_red": box < 10}
+        for box in range(12)
+    ]  # fmt: skip
+    hour = 3_600_000
+    done = {"lot": 7, "recalled_ms": 9 * hour, "boxes": 20, "left": 20, "last_ms": 12 * hour, "open": (),
+            "missing": (), "digs": 1, "lasted_ms": 3 * hour}  # fmt: skip
+    more = {"lot": 8, "recalled_ms": 9 * hour, "boxes": 20, "left": 0, "last_ms": -1, "open": tuple(range(14)),
+            "missing": (3,), "digs": 0, "lasted_ms": -1}  # fmt: skip
+    told = {
+        "t_ms": 10 * hour, "by": "lot", "lines": [{**LINE, "key": "7"}], "old": old, "recalls": [done, more],
+        "alerts": [
+            {"level": "yellow", "text": "15 meters of A are old"}, {"level": "red", "text": "too many boxes"},
+        ],
+    }  # fmt: skip
+    cli._print_stock(told, SimpleNamespace(trace=trace, layout=layout, names=names))
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert printed[0] == "stock on record at 2026-03-02 10:00:00, in meters"
+    assert printed[3].startswith("B-7 ")
+    at = printed.index("yellow  15 meters of A are old")
+    assert printed[at - 1 : at + 3] == ["", "yellow  15 meters of A are old", "red     too many boxes", ""]
+    assert printed[at + 3] == "oldest boxes"
+    listed = [line.split() for line in printed[at + 6 : at + 16]]
+    assert listed[3] == ["K3", "1-01-1", "A", "B-7", "15", "187", "days", "ago"]
+    assert [line[0] for line in listed] == ["0", "1", "2", "K3", *map(str, range(4, 10))]
+    assert printed[at + 16 : at + 18] == ["and 2 more", ""]
+    # Of the 14 boxes that are open box 3 is missing: 13 are to leave, ten of them are named.
+    assert " ".join(printed[at + 18 :]) == (
+        "lot B-7, recalled on 2026-03-02 at 09:00:00: 20 of 20 boxes left, the last 3.0 h later, 1 dig "
+        "lot 8, recalled on 2026-03-02 at 09:00:00: 0 of 20 boxes left; 13 still to leave: boxes 0, 1, 2, 4, "
+        "5, 6, 7, 8, 9, 10 and 3 more; 1 missing: box K3"
+    )
+    document = cli._stock_document(told)
+    assert (document["at_s"], "t_ms" in document) == (36_000.0, False)
+    assert document["recalls"][1] == {
+        "lot": 8, "recalled_s": 32_400.0, "boxes": 20, "left": 0, "last_s": None, "open": tuple(range(14)),
+        "missing": (3,), "digs": 0, "lasted_s": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--by", "lots"], "--by: expected 'sku', 'lot' or 'zone', found 'lots', did you mean 'lot'?"),
+        (["--at", "172801"], "--at: expected seconds from 0 to 172,800, found 172801"),
+    ],
+)
+def test_wrong_stock_is_refused(call, folder, tmp_path, words, line):
+    """What is no listing, an instant outside the run and what is no result are one line each."""
+    assert call("stock", str(folder), *words) == (2, "", [line])
+    missing = tmp_path / "x"
+    assert call("stock", str(missing)) == (2, "", [f"{missing}: expected a result folder, found none"])
 
 
 # --- tracking ------------------------------------------------------------------------------------------
@@ -482,6 +646,32 @@ def test_torn_results_are_not_traced(call, folder, tmp_path):
     assert call("trace", "box:1", str(spoilt)) == (2, "", [line])
     line = f"{tmp_path / 'x'}: expected a result folder, found none"
     assert call("trace", "box:1", str(tmp_path / "x"), "--json") == (2, "", [line])
+
+
+def test_parts_of_an_interrupted_run_are_told(call, tmp_path, monkeypatch):
+    """--partial tells from what a run has left that was cut off, and says that it is not all."""
+    from sim import trace
+    from sim.results import begin_result
+    from sim.simulation import Simulation
+
+    monkeypatch.setattr(trace, "PART_ROWS", 100)
+    simulation = Simulation(load("tiny"))
+    writer = begin_result(simulation.trace, simulation.names(), tmp_path / "r")
+    simulation.advance(simulation.end_ms // 2)
+    writer.write_ready()
+    code, out, errors = call("trace", "box:1", str(tmp_path / "r"))
+    assert (code, out, len(errors)) == (2, "", 1)
+    assert errors[0].startswith(f"{tmp_path / 'r'}: expected a result folder, found none: writing it was int")
+    code, out, errors = call("trace", "box:1", str(tmp_path / "r"), "--partial")
+    assert (code, errors) == (0, [])
+    assert out.startswith("Not all: the run was interrupted, and what it has left ends at 2026-03-02 ")
+    assert out.splitlines()[2].startswith("Box 1 ")
+    found = document(call, "trace", "box:1", str(tmp_path / ".r.unfinished"), "--partial")
+    assert (found["whole"], found["verified"]) == (False, False)
+    end_s = found["at_s"]
+    assert 0 < end_s < 86_400
+    code, out, errors = call("trace", "box:1", str(tmp_path / "r"), "--partial", "--at", str(end_s + 1))
+    assert errors == [f"--at: expected seconds from 0 to {end_s:,.0f}, found {end_s + 1:g}"]
 
 
 def test_truth_is_labelled(call, tmp_path):
@@ -1182,6 +1372,17 @@ def test_help_imports_nothing_heavy():
     code = (
         "import sys; from sim.cli import main; main(['--help'])\n"
         "heavy = {'numpy', 'simpy', 'pydantic', 'rich', 'scipy', 'duckdb', 'matplotlib', 'openpyxl'}\n"
+        "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("what", ["plans", "policies", "errors", "faults"])
+def test_lists_import_nothing_heavy(what):
+    """What can be chosen is listed without statistics, files and drawing."""
+    code = (
+        f"import sys; from sim.cli import main; main(['list', '{what}'])\n"
+        "heavy = {'scipy', 'duckdb', 'matplotlib', 'openpyxl', 'jinja2'}\n"
         "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)

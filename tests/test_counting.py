@@ -168,6 +168,17 @@ class TestLooks:
         assert world.differences() == []
         assert world.ledger.state == [QUALIFIED]
 
+    def test_search_every_time(self):
+        """A box that was found otherwise and goes missing again is looked for again."""
+        world = store()
+        world.stock_box("1-01-1")
+        world.blind(box0=[0, 1, 2, 3])
+        for _ in range(2):
+            count(world, "1-01-1")
+            world.warehouse.see(0, 0, 0, 0, WHY_COUNT)
+        # Twice two looks at 1-01-1, each time followed by one at the slot beside.
+        assert [f["slot"] for f in world.facts("slot_counted")] == [0, 0, 1] * 2
+
     def test_full_count_finds_both_ends(self):
         """One count sees the box missing in one slot and standing in another: the second look finds it recorded there."""
         world = store()

@@ -63,6 +63,7 @@ from sim.facts import (
     PUT_AWAY,
     REVERIFIED,
     ROBOT_STRETCH,
+    SCRAPPED,
     SHORT_PACKED,
     SLOT_ALLOCATED,
     SLOT_COUNTED,
@@ -312,6 +313,46 @@ def test_box_that_leaves_and_comes_back():
     assert track(run, Subject("box", 4)).where["verified_on"] == "2026-03-12"
 
 
+def test_full_box_goes_out_of_the_store():
+    """A box that leaves with its meters is told as such, and not as an empty one; so is a scrapped one."""
+    run = traced(
+        *STORED,
+        (50 * S, BOX_STATE, 4, STATE_CODES["scrapped"]),
+        (50 * S, BOX_LEFT, 4, SCRAPPED),
+        (50 * S, BOX_MOVED, 4, A, AWAY, NONE, NONE, NONE, NONE, AWAY),
+    )
+    assert told(history_of_box(run, 4))[5:] == [
+        (50, "records", "scrapped", "1-02-1 2.1", "1-02-1 2.1", "", "recorded as scrapped"),
+        (50, "both", "sent out", "1-02-1 2.1", "1-02-1 2.1", "", "to be scrapped"),
+        (50, "both", "left", "outside", "outside", "", "out of the store"),
+    ]
+    assert where_is(run, Subject("box", 4)) == (
+        "Box 4 left the store on 2026-03-02 at 00:00:50, to be scrapped."
+    )
+    assert where_is(run, Subject("lot", 7)) == "Lot 7 of B: 1 box came; none in the store, 1 gone."
+
+
+def test_removed_meters_have_no_date():
+    """Meters from customers are told as such: the day of the fact is that of their coming, not of a test."""
+    run = traced(
+        (0, LOT_CREATED, 7, 1, NONE, DAY),
+        (0, BOX_CREATED, 4, 1, 7, DAY, 15, TRUCK, NONE),
+        (0, BOX_STATE, 4, STATE_CODES["removed_pending_return"]),
+        (5 * S, BOX_STATE, 4, STATE_CODES["returned_pending_sort"]),
+    )
+    assert [(e.word, e.text) for e in history_of_box(run, 4)] == [
+        ("arrived", "15 meters of B, lot 7, removed from customers"),
+        ("state", "recorded as returned pending sort"),
+    ]
+    assert where_is(run, Subject("box", 4), 1 * S) == (
+        "Box 4 is on a truck, as recorded: 15 meters of B, removed pending return."
+    )
+    # The same state later on is a state like any other.
+    later = traced(*ARRIVAL, (30 * S, BOX_STATE, 4, STATE_CODES["removed_pending_return"]))
+    assert history_of_box(later, 4)[0].text == "on truck 3: 15 meters of B, lot 7, verified 2026-02-20"
+    assert history_of_box(later, 4)[-1].text == "recorded as removed pending return"
+
+
 def test_dig_names_the_box_it_makes_way_for():
     """A blocker is dug out for a task of another box, which is named."""
     run = traced(
@@ -557,9 +598,21 @@ def test_lot_follows_its_boxes():
         "Lot 7 of B: 2 boxes came; 1 in the store with 15 meters, 1 on a truck; all where they are recorded."
     )
     assert where_is(run, Subject("lot", 7)) == (
-        "Lot 7 of B: 2 boxes came; 0 in the store with 0 meters, 1 on a truck, 1 gone."
+        "Lot 7 of B: 2 boxes came; none in the store, 1 on a truck, 1 gone."
     )
     assert "recalled" in words(history_of_box(run, 4))
+
+
+def test_box_taken_off_a_robot():
+    """What a person takes off a robot that is out of order is no longer on board."""
+    run = traced(*STORED[:-1], (40 * S, BOX_MOVED, 4, ROBOT, HAND, NONE, NONE, 1, 5, HAND))
+    assert track(run, Subject("robot", 0), 35 * S).where["boxes"] == ["4"]
+    assert track(run, Subject("robot", 0)).where["boxes"] == []
+    assert [(e.word, e.by, e.text) for e in history_of_robot(run, 0)] == [
+        ("taken", "robot-1", "taken from in, task 5"),
+        ("taken", "person-1", "taken from robot-1, task 5"),
+    ]
+    assert track(run, Subject("robot", 1)).where["boxes"] == ["4"]
 
 
 def test_robot_and_hands():
@@ -1104,22 +1157,67 @@ def test_no_folder_at_all(tmp_path):
     shown = str(tmp_path / "r")
     with pytest.raises(TrackError, match=r"r: expected a result folder, found none$"):
         open_run(tmp_path / "r")
-    (tmp_path / ".r.unfinished").mkdir()
+    (tmp_path / ".r.unfinished" / "facts").mkdir(parents=True)
     with pytest.raises(TrackError) as caught:
         open_run(tmp_path / "r")
-    there = f"found none: writing it was interrupted, what is there is in {tmp_path / '.r.unfinished'}"
+    there = "found none: writing it was interrupted before a part of the facts was finished"
     assert caught.value.lines == [f"{shown}: expected a result folder, {there}"]
+    with pytest.raises(TrackError, match=r"\.r\.unfinished: expected parts of facts, found none finished$"):
+        open_run(tmp_path / "r", partial=True)
     (tmp_path / "f").write_text("x")
     with pytest.raises(TrackError, match=r"f: expected a result folder, found a file$"):
         open_run(tmp_path / "f")
     (tmp_path / "e" / "facts").mkdir(parents=True)
-    with pytest.raises(TrackError, match=r"found no result.json in it: writing it was interrupted$"):
+    with pytest.raises(TrackError, match=r"found no result.json in it: writing it was interrupted before"):
         open_run(tmp_path / "e")
+    with pytest.raises(TrackError, match=r"x: expected a result folder, found none$"):
+        open_run(tmp_path / "x", partial=True)
     (tmp_path / "e" / "result.json").write_text("[]")
     with pytest.raises(
         TrackError, match=r"result.json: expected the result of one run, found something else$"
     ):
         open_run(tmp_path / "e")
+
+
+def test_parts_tell_what_they_hold(tmp_path, monkeypatch):
+    """Of a run that was cut off the finished parts tell the same as the whole run told then."""
+    from sim import trace as trace_module
+    from sim.results import begin_result
+
+    monkeypatch.setattr(trace_module, "PART_ROWS", 100)
+    simulation = Simulation(load("tiny"))
+    writer = begin_result(simulation.trace, simulation.names(), tmp_path / "r")
+    simulation.advance(simulation.end_ms // 2)
+    writer.write_ready()
+    left = tmp_path / ".r.unfinished"
+    rows = json.loads((left / "facts" / "so-far.json").read_text())["rows"]
+    assert 100 <= rows < len(simulation.trace)
+    assert rows % 100 == 0
+    said = rf"found none: writing it was interrupted, --partial tells what the facts in {left} say$"
+    with pytest.raises(TrackError, match=said):
+        open_run(tmp_path / "r")
+    with pytest.raises(TrackError, match="in it: writing it was interrupted, --partial tells"):
+        open_run(left)
+    with pytest.raises(TrackError, match="expected a whole run with --verify, found parts"):
+        open_run(left, partial=True, verify=True)
+    # The same rows in memory, and nothing after them.
+    cut = Trace(simulation.trace.meters_per_box)
+    for number, row in enumerate(simulation.trace.rows()):
+        if number < rows:
+            cut.record(row)
+    known = SimpleNamespace(trace=cut, layout=simulation.layout, names=simulation.names(), end_ms=cut.last_ms)
+    for folder in (tmp_path / "r", left):
+        run = open_run(folder, partial=True)
+        assert not run.is_whole
+        assert run.end_ms == cut.last_ms
+        for text in ("box:0", "box:5", "lot:0", "robot:0", "slot:1-01-1"):
+            assert track(run, subject_of(run, text)) == track(known, subject_of(known, text))
+    # When all facts are there and only what is made of them is not, they are all told.
+    simulation.finish()
+    writer.finish()
+    run = open_run(left, partial=True, verify=True)
+    assert run.is_whole
+    assert track(run, Subject("robot", 0)) == track(simulation, Subject("robot", 0), simulation.trace.last_ms)
 
 
 def test_killed_while_writing(tmp_path):
