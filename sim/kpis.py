@@ -423,6 +423,19 @@ def days_away(run: RunFacts) -> KpiValue:
     return {"value": float(days.mean()), "p50": p50, "p95": p95, "n": int(days.size)}
 
 
+def recall_time_h(run: RunFacts) -> KpiValue:
+    """Clock hours from the recall of a lot until the last of its boxes on record has left."""
+    if not run.measured("lot_recalled")["lot"].size:
+        return {"value": None}
+    from sim.control import recalls
+
+    told = [recall for recall in recalls(run.trace, run.layout) if recall.recalled_ms >= run.start_ms]
+    hours = [recall.lasted_ms / _HOUR_MS for recall in told if recall.lasted_ms != NONE]
+    parts = {"lots": len(told), "still_open": len(told) - len(hours), "boxes": sum(r.boxes for r in told),
+             "digs": sum(recall.digs for recall in told)}  # fmt: skip
+    return {"value": sum(hours) / len(hours) if hours else None, "parts": parts}
+
+
 def empty_boxes(run: RunFacts) -> KpiValue:
     """Empty boxes that stand in the store until a truck takes them, time mean."""
     told = run.table("empties")
@@ -539,7 +552,7 @@ def discrepancies(run: RunFacts) -> KpiValue:
 
 
 def boxes_on_hold(run: RunFacts) -> KpiValue:
-    """Boxes kept from orders until a discrepancy is cleared, time mean."""
+    """Boxes kept from orders until a discrepancy is cleared, or because their lot is recalled, time mean."""
     held = run.holds["listed"] == 0
     line = steps(run.holds["start"][held], run.holds["end"][held])
     mean = line.mean(run.start_ms, run.end_ms)
@@ -736,6 +749,7 @@ _CHOICES: Final[dict[str, tuple[tuple[Callable[[RunFacts], KpiValue], str, Bette
         (boxes_left, "boxes", "neither"),
         (boxes_came_back, "boxes", "neither"),
         (days_away, "days", "less"),
+        (recall_time_h, "h", "less"),
         (empty_boxes, "boxes", "less"),
         (fefo_violations, "boxes", "less"),
         (fifo_violations, "boxes", "less"),

@@ -21,7 +21,7 @@ from sim.control import (
 from sim.facts import NONE
 from sim.history import state_at
 from sim.ledger import QUARANTINED
-from sim.scenario import from_dict
+from sim.scenario import from_dict, load
 from sim.simulation import Simulation
 from tests.test_flows import SMALL, TODAY, Flowing, small_scenario
 
@@ -233,3 +233,15 @@ def test_report_is_json_ready():
                               for each in report["recalls"]],
     }  # fmt: skip
     assert report["recalls"][0]["left"] == report["recalls"][0]["boxes"] > 0
+
+
+def test_recall_time_is_a_kpi():
+    """The KPI of a recall lasts from the recall to the last box that leaves; without recalls there is none."""
+    sets = ['control.recalls=[{day=8, lot="largest"}]', "time.days=10"]
+    result = Simulation(load("luoyang", sets)).finish()
+    told = result.trace.table("lot_recalled")
+    left = result.trace.table("box_left")["time_ms"]
+    kpi = result.kpis()["recall_time_h"]
+    assert kpi["value"] == pytest.approx((left.max() - told["time_ms"][0]) / 3_600_000)
+    assert kpi["parts"] == {"lots": 1, "still_open": 0, "boxes": int(told["boxes"][0]), "digs": 0}
+    assert Simulation(load("tiny")).finish().kpis()["recall_time_h"]["value"] is None
