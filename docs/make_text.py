@@ -592,10 +592,11 @@ def operation_study() -> str:
     for situation in result["situations"]:
         rows = []
         for row in situation["rows"]:
-            cells = [_value_cell(row[side], row["unit"]) for side in ("robot", "manual")]
-            name = row["measure"] if row["unit"] == "share" else f"{row['measure']}, {row['unit']}"
+            unit, values = _readable(row["unit"], [row["robot"], row["manual"]])
+            cells = [_value_cell(value, unit) for value in values]
+            name = row["measure"] if unit == "share" else f"{row['measure']}, {unit}"
             rows.append([name, row["better"], *cells, _ratio(row)])
-        parts.append(f"### {situation['name']}")
+        parts.append(f"### {situation['name'][:1].upper()}{situation['name'][1:]}")
         parts.append(_table(["measure", "better", "robot", "by hand", "robot / by hand"], rows))
     parts.append(f"{_seeds(result)} in each situation; in brackets the 95 % interval.")
     parts += _picture("Each ratio of robot to people with its interval, by situation", "operation-study.svg")
@@ -603,7 +604,7 @@ def operation_study() -> str:
 
 
 _NO_STUDY: Final = "The figures of this study are not in this copy."
-_COLUMNS: Final = 4
+_COLUMNS: Final = 3
 
 
 def _picture(words: str, name: str) -> list[str]:
@@ -662,8 +663,20 @@ def _value_cell(value: Mapping[str, Any] | None, unit: str) -> str:
     return f"{show(value['mean'])} ({low} to {high})"
 
 
+def _readable(
+    unit: str, values: Sequence[Mapping[str, Any] | None]
+) -> tuple[str, list[Mapping[str, Any] | None]]:
+    """Values in a unit that people read: many seconds as minutes or hours, all alike."""
+    most = max((value["mean"] or 0.0 for value in values if value is not None), default=0.0)
+    if unit != "s" or most < 120:
+        return unit, list(values)
+    unit, by = ("h", 3600) if most >= 7200 else ("min", 60)
+    return unit, [value and {k: v and v / by for k, v in value.items()} for value in values]
+
+
 def _share(value: float) -> str:
-    return f"{100 * value:.2f} %"
+    text = f"{100 * value:.2f} %"
+    return text.removeprefix("-") if text == "-0.00 %" else text
 
 
 def _number(value: float) -> str:

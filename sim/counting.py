@@ -129,7 +129,7 @@ class Looker(NamedTuple):
 
 
 class CountMethod(NamedTuple):
-    """A way to count a slot: how it looks, who does it, how long that takes (ms), whether it sees places.
+    """A way to count a slot: how it looks, who does it, how long that takes (ms), what it sees.
 
     `takes_ms` is given the parameters, the boxes and meters on record in the slot, and the RFID passes.
     """
@@ -138,6 +138,7 @@ class CountMethod(NamedTuple):
     by: Literal["robot", "person"]
     takes_ms: Callable[[CountingParams, int, int, int], float]
     places: bool
+    meters: bool
     sentence: str
 
 
@@ -196,22 +197,22 @@ METHODS: Final[dict[str, CountMethod]] = {
     "camera": CountMethod(
         by_camera, "robot",
         lambda params, boxes, _meters, _passes: 1000 * (params.camera_slot_s + boxes * params.camera_box_s),
-        True, "robot, camera: boxes and where they stand",
+        True, False, "robot, camera: boxes and where they stand",
     ),
     "rfid": CountMethod(
         by_rfid, "robot",
         lambda params, _boxes, _meters, passes: 1000 * passes * params.rfid_slot_s,
-        False, "robot, RFID: meters and boxes, not where they stand",
+        False, True, "robot, RFID: meters and boxes, not where they stand",
     ),
     "bar-code": CountMethod(
         by_bar_code, "person",
         lambda params, _boxes, meters, _passes: 3_600_000 * meters / params.barcode_per_h,
-        True, "person, bar-code scanner: boxes, places and meters",
+        True, True, "person, bar-code scanner: boxes, places and meters",
     ),
     "handheld": CountMethod(
         by_handheld, "person",
         lambda params, _boxes, meters, _passes: 3_600_000 * meters / params.handheld_per_h,
-        True, "person, RFID handheld: boxes, places and meters",
+        True, True, "person, RFID handheld: boxes, places and meters",
     ),
 }  # fmt: skip
 """How a slot can be counted."""
@@ -445,6 +446,8 @@ class Counting:
         self._held: set[int] = set()
         self._inspected: dict[int, tuple[int, int]] = {}
         self._wrong: set[int] = set()
+        self._to_open: deque[int] = deque()
+        self._opening: set[int] = set()
         self._turn_of: dict[int, int] = {}
         first_open = calendar.next_open(0)
         always_open = calendar.closes_at(first_open) >= FOREVER
@@ -458,6 +461,8 @@ class Counting:
     def start(self) -> None:
         """Let the plan name slots day by day."""
         self._house.env.process(self._days())
+        if any(METHODS[name].meters for name in (self.params.method, self.params.recount)):
+            self._house.env.process(self._mornings())
         if not self._at_any_hour:
             self._house.env.process(self._shifts())
 
@@ -553,7 +558,7 @@ class Counting:
                 return
             method = METHODS[look.method]
             boxes = self._ledger.boxes_in(look.slot)
-            meters = sum(self._ledger.mask[box].bit_count() for box in boxes)
+            meters = sum(map(self._meters_in, boxes))
             ms = round(method.takes_ms(self.params, len(boxes), meters, self._reader.params.passes))
             if method.by == "person":
                 self._by_hand -= 1
@@ -689,12 +694,64 @@ class Counting:
     # -- meters --------------------------------------------------------------------------------------
 
     def _inspect(self, look: Look, box: int, meters: int) -> None:
-        """A box whose meters are not those on record is opened and counted, unless it is promised."""
+        """A box whose meters are not those on record is opened and counted, unless it is promised.
+
+        A robot brings it to the pick station; a person who stands there opens it in its slot.
+        """
         if box in self._inspected or meters == self._ledger.mask[box]:
             return
-        if self._house.inspect(box):
-            self._inspected[box] = (look.of_count, look.slot)
-            self._record((self.now_ms, COUNT_DIFFERENCE, look.of_count, look.slot, box, METERS, NOTED))
+        if METHODS[look.method].by == "person":
+            if not self._house.may_be_opened(box):
+                return
+            people = self._house.people
+            seconds = people.params.pick_setup_s + self._meters_in(box) * people.params.inspect_meter_s
+            people.post_count(look.slot, round(1000 * seconds), lambda _: self._opened_in_slot(box))
+        else:
+            self._to_open.append(box)
+        self._inspected[box] = (look.of_count, look.slot)
+        self._record((self.now_ms, COUNT_DIFFERENCE, look.of_count, look.slot, box, METERS, NOTED))
+        self._fetch_to_open()
+
+    def _fetch_to_open(self) -> None:
+        """Have boxes brought that are to be opened, while people are there, and few at a time."""
+        house = self._house
+        while (
+            self._to_open
+            and len(self._opening) < house.staging.pick_buffer_boxes
+            and self.calendar.is_open(self.now_ms)
+        ):
+            box = self._to_open.popleft()
+            if box not in self._inspected:
+                continue
+            if house.inspect(box):
+                self._opening.add(box)
+            else:
+                self.called_off(box)
+
+    def _mornings(self) -> "Life":
+        """Boxes that were noted outside the shifts are fetched when people come."""
+        env, calendar = self._house.env, self.calendar
+        while True:
+            now = env._now
+            opens = calendar.next_open(now)
+            if opens > now:
+                yield Timeout(env, opens - now)
+            self._fetch_to_open()
+            closes = calendar.closes_at(env._now)
+            if closes >= FOREVER:
+                return
+            yield Timeout(env, closes - env._now)
+
+    def _meters_in(self, box: int) -> int:
+        return self._ledger.mask[box].bit_count()
+
+    def _opened_in_slot(self, box: int) -> None:
+        """A person has opened a box where it stands; if it has been promised meanwhile, others will look."""
+        if self._house.may_be_opened(box):
+            self._house.open_in_slot(box)
+            self.inspected(box)
+        else:
+            self.called_off(box)
 
     def corrected(self, box: int) -> None:
         """The meters on record in a box were found wrong."""
@@ -705,12 +762,15 @@ class Counting:
         """A box that was to be opened and counted is not there."""
         self._inspected.pop(box, None)
         self._wrong.discard(box)
+        self._opening.discard(box)
 
     def inspected(self, box: int) -> None:
         """A box was opened and counted; a tag that nobody can read is replaced."""
         found = self._inspected.pop(box, None)
         if found is None:
             return
+        self._opening.discard(box)
+        self._fetch_to_open()
         verdict = CONFIRMED if box in self._wrong else REFUTED
         self._wrong.discard(box)
         self._record((self.now_ms, COUNT_DIFFERENCE, *found, box, METERS, verdict))

@@ -25,6 +25,7 @@ from sim.facts import (
     INSPECT,
     ISSUE,
     LOOKS,
+    LOOSE_RETURN,
     LOST_POSTED,
     NEVER,
     NONE,
@@ -598,16 +599,41 @@ def count_duration_h(run: RunFacts) -> KpiValue:
 
 
 def count_robot_hours(run: RunFacts) -> KpiValue:
-    """Robot-hours spent on counting: driving to slots, reading and waiting on the way, without faults."""
+    """Robot-hours spent on counting, without faults: driving to slots, reading, waiting on the way, and
+    bringing boxes to be opened and counted and taking them back.
+    """
     segments = run.segments
-    task_class = look_up(run.tasks["task"], run.tasks["class"], segments["task"])
-    spent = run.cut(segments["start"], segments["end"]) * (task_class == COUNT)
+    tasks = run.tasks
+    counts = (tasks["class"] == COUNT) | _serves_inspection(run)
+    of_count = look_up(tasks["task"], counts.astype(np.int64), segments["task"]) == 1
+    spent = run.cut(segments["start"], segments["end"]) * of_count
     by_cause = dict(
         zip(ROBOT_CAUSES, sum_by(segments["cause"], spent, len(ROBOT_CAUSES)).tolist(), strict=True)
     )
     hours = {cause: by_cause[cause] / _HOUR_MS for cause in ("travel", "handling")}
     hours["waiting"] = sum(by_cause[cause] for cause in ("aisle", "port", "conflict", "tour_wait")) / _HOUR_MS
     return {"value": sum(hours.values()), "parts": hours}
+
+
+def _serves_inspection(run: RunFacts) -> NDArray[np.bool_]:
+    """Which tasks bring a box to be opened and counted, or take it back: by row of `tasks`."""
+    tasks, work = run.tasks, run.table("person_work")
+    inspected = work["work"] == INSPECT
+    box, at = work["box"][inspected], work["time_ms"][inspected]
+    serves = np.zeros(tasks["task"].size, np.bool_)
+    scale = run.end_ms + 1
+    for chosen, is_before in (
+        ((tasks["class"] == ISSUE) & (tasks["order"] == NONE), True),
+        (tasks["class"] == LOOSE_RETURN, False),
+    ):
+        rows = np.flatnonzero(chosen)
+        rows = rows[np.argsort(tasks["box"][rows] * scale + tasks["start"][rows], kind="stable")]
+        keys = tasks["box"][rows] * scale + tasks["start"][rows]
+        near = np.searchsorted(keys, box * scale + at, side="right" if is_before else "left") - is_before
+        there = (near >= 0) & (near < rows.size)
+        found = rows[near[there]]
+        serves[found[tasks["box"][found] == box[there]]] = True
+    return serves
 
 
 def count_person_hours(run: RunFacts) -> KpiValue:

@@ -735,6 +735,27 @@ class Warehouse:
         self._want_open(box, NONE, 0)
         return True
 
+    def may_be_opened(self, box: int) -> bool:
+        """Whether a box stands in its slot, as recorded, and nobody is promised it or on the way to it."""
+        is_promised = self.ledger.order[box] != NONE or box in self._picks
+        return self._is_here(box) and not is_promised and box not in self._task_of
+
+    def open_in_slot(self, box: int) -> None:
+        """A person opens a box where it stands and counts its meters; damaged ones go to scrap."""
+        ledger = self.ledger
+        is_new = box not in self._open_left
+        if is_new:
+            self._register_open(box)
+        if box in ledger.ready:
+            ledger.ready.remove(box)
+        self._picks[box] = deque()
+        self._open(box)
+        del self._picks[box]
+        if ledger.mask[box] == self._full_mask:
+            del self._open_left[box]
+            self._open_of[ledger.sku[box]].remove(box)
+            self._offer(box)
+
     def _want_open(self, box: int, order: int, meters: int) -> None:
         """Somebody wants meters of an open box (or to count them): it comes to the pick station."""
         ledger = self.ledger
