@@ -113,7 +113,7 @@ def _bar_of_parts(axes: Axes, row: int, parts: Sequence[tuple[str, float]]) -> N
         share, words = seconds / total, _CAUSE_WORDS[cause]
         colour, edge = _COLOUR[_cause_name(cause)], _COLOUR["paper"]
         axes.barh(row, share, left=left, height=0.64, color=colour, edgecolor=edge, linewidth=1.0)
-        text = f"{share * 100:.0f} %" if share >= 0.03 else ""
+        text = percent(share, 0) if share >= 0.03 else ""
         if share > 0.0085 * len(words) + 0.02:
             text = f"{words}\n{text}"
         on = _COLOUR["on-light" if cause in _PALE else "on-dark"]
@@ -122,7 +122,7 @@ def _bar_of_parts(axes: Axes, row: int, parts: Sequence[tuple[str, float]]) -> N
 
 
 def _part(seconds: float | None, total: float) -> str:
-    return f"{duration(seconds)} ({seconds / total * 100:.1f} %)" if seconds else NOTHING
+    return f"{duration(seconds)} ({percent(seconds / total)})" if seconds else NOTHING
 
 
 _SAME_AS: Final = {"waiting_assignment": "waiting_robot"}
@@ -167,7 +167,6 @@ def over_time(run: RunFacts) -> Chart:
     panel, gap, foot = 76.0, 52.0, 24.0
     height = len(lines) * (panel + gap) - gap + 30 + foot
     figure = _figure(1072, height)
-    ticks = _day_ticks(run)
     for number, (name, line) in enumerate(lines.items()):
         bottom = height - 30 - number * (panel + gap) - panel
         axes = figure.add_axes((0.05, bottom / height, 0.945, panel / height))
@@ -185,8 +184,7 @@ def over_time(run: RunFacts) -> Chart:
         axes.set_xlim(low, high)
         axes.set_ylim(0, top * 1.06)
         _count_ticks(axes, top)
-        last = number == len(lines) - 1
-        axes.set_xticks([t for t, _ in ticks], [text if last else "" for _, text in ticks])
+        _date_ticks(axes, run, shown=number == len(lines) - 1)
         _title(axes, SERIES_WORDS[name], "dashed: all box places" if name == "boxes_in_slots" else "")
     return Chart(
         _svg(figure, "over-time"),
@@ -248,11 +246,23 @@ def _closed_days(run: RunFacts) -> Iterator[tuple[int, int]]:
             yield max(day * DAY_MS, run.start_ms), min(end * DAY_MS, run.end_ms)
 
 
-def _day_ticks(run: RunFacts) -> list[tuple[int, str]]:
+def _date_ticks(axes: Axes, run: RunFacts, *, shown: bool = True) -> None:
+    """Dates below a panel; the last one ends at its day where it would reach beyond the drawing."""
     first, last = -(-run.start_ms // DAY_MS), -(-run.end_ms // DAY_MS)
-    step = next((s for s in (1, 2, 7, 14, 28, 91, 182, 364) if (last - first) / s <= 14), 728)
+    # Dates with a year are longer, so that fewer of them fit.
+    steps = ((1, 14), (2, 14), (7, 14), (14, 14), (28, 14), (91, 11), (182, 11), (364, 11))
+    step = next((step for step, most in steps if (last - first) / step <= most), 728)
     days = range(first, last, step)
-    return [(day * DAY_MS, day_words(run.calendar.date_of(day), year=step > 28)) for day in days]
+    texts = [day_words(run.calendar.date_of(day), year=step > 28) for day in days]
+    axes.set_xticks([day * DAY_MS for day in days], texts if shown else [""] * len(texts))
+    if not texts:
+        return
+    low, high = axes.get_xlim()
+    left, _, right, _ = axes.get_position().extents
+    wide_px = axes.figure.get_size_inches()[0] * 96
+    room_px = ((high - days[-1] * DAY_MS) / (high - low) * (right - left) + 1 - right) * wide_px
+    if room_px < _width_px(texts[-1]) / 2:
+        axes.get_xticklabels()[-1].set_horizontalalignment("right")
 
 
 # Truth and records
@@ -273,7 +283,9 @@ def records_over_time(run: RunFacts) -> Chart:
     panel, row, foot, top = 150.0, 24.0, 30.0, 34.0
     height = top + panel + 14 + row * len(marks) + foot
     figure = _figure(1072, height)
-    axes = figure.add_axes((0.115, 1 - (top + panel) / height, 0.88, panel / height))
+    labels = [f"{times.size:,} {name}" for name, _, times in marks]
+    left = (max(map(_width_px, labels)) + 16) / 1072
+    axes = figure.add_axes((left, 1 - (top + panel) / height, 0.995 - left, panel / height))
     _bare(axes)
     for a, b in _closed_days(run):
         axes.axvspan(a, b, color=_COLOUR["band"], linewidth=0)
@@ -289,22 +301,19 @@ def records_over_time(run: RunFacts) -> Chart:
     axes.set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
     axes.set_xticks([])
     whole = line.mean(run.start_ms, run.end_ms)
-    note = (
-        "" if whole is None else f"mean {_percent(1 - whole / slots)}, least {_percent(float(least.min()))}"
-    )
+    note = "" if whole is None else f"mean {_fine(1 - whole / slots)}, least {_fine(float(least.min()))}"
     _title(axes, "Slots whose record names what stands there", note)
-    days = _day_ticks(run)
-    below = figure.add_axes((0.115, foot / height, 0.88, row * len(marks) / height))
+    below = figure.add_axes((left, foot / height, 0.995 - left, row * len(marks) / height))
     _bare(below)
     below.grid(visible=False)
     below.set_xlim(low, high)
     below.set_ylim(len(marks) - 0.5, -0.5)
     below.set_yticks([])
-    below.set_xticks([t for t, _ in days], [text for _, text in days])
-    for number, (name, colour, times) in enumerate(marks):
+    _date_ticks(below, run)
+    for number, (label, (_, colour, times)) in enumerate(zip(labels, marks, strict=True)):
         shown = edges[np.unique(np.searchsorted(edges, times, side="right") - 1)] if times.size else times
         below.vlines(shown, number - 0.3, number + 0.3, color=_COLOUR[colour], linewidth=1.4)
-        _words(below, f"{times.size:,} {name}", (low, number), (-8, 0), _INK, across="right")
+        _words(below, label, (low, number), (-8, 0), _INK, across="right")
     return Chart(
         _svg(figure, "records"),
         "Share of slots whose record is right over time, with the times of errors, finds and counts.",
@@ -320,7 +329,7 @@ def _record_marks(run: RunFacts) -> list[tuple[str, str, Ints]]:
     marks = (
         ("errors made", "mark", errors["start"]),
         ("found", "accent", errors["end"][found]),
-        ("slots counted", "muted", counted),
+        ("looks into slots", "muted", counted),
     )
     return [(name, colour, times[run.inside(times)]) for name, colour, times in marks]
 
@@ -332,18 +341,16 @@ def _records_table(run: RunFacts, line: Steps, marks: Sequence[tuple[str, str, I
         right = (1 - (line.mean(a, b) or 0.0) / slots, 1 - line.most(a, b) / slots)
         last = b == spans[-1][2]
         many = [int(((times >= a) & ((times < b) | last)).sum()) for _, _, times in marks]
-        rows.append([label, " / ".join(map(_percent, right)), *(f"{n:,}" for n in many)])
+        rows.append([label, " / ".join(map(_fine, right)), *(f"{n:,}" for n in many)])
     words = (name[0].upper() + name[1:] for name, _, _ in marks)
     return Table([head, "Slots right: mean / least", *words], rows)
 
 
-def _percent(share: float) -> str:
-    """A share with as many places as tell it from 100 %."""
-    return (
-        f"{share * 100:.0f} %"
-        if share in (0.0, 1.0)
-        else f"{share * 100:.{1 if 0.05 < share < 0.95 else 2}f} %"
-    )
+def _fine(share: float) -> str:
+    """A share in per cent with two places near 0 and near 1, and none where it is just that."""
+    if share in (0.0, 1.0):
+        return f"{100 * share:.0f} %"
+    return percent(share, 1 if 0.05 < share < 0.95 else 2)
 
 
 # Lead times
@@ -398,7 +405,7 @@ def _histogram(axes: Axes, seconds: Floats) -> list[list[str]]:
         _words(axes, text, (x, 1), offset, _COLOUR["mark"], across=across, of_axes=True)
     ends = [f"to {(k + 1) * step / size:g} {unit}" for k in range(bins - 1)] + [f"{unit} or more"]
     return [
-        [f"{k * step / size:g} {end}", f"{count:,}", f"{count / seconds.size * 100:.1f} %"]
+        [f"{k * step / size:g} {end}", f"{count:,}", percent(count / seconds.size)]
         for k, (end, count) in enumerate(zip(ends, counts.tolist(), strict=True))
     ]
 
@@ -515,7 +522,7 @@ def _slot_table(layout: Layout, fill: Floats, visits: Floats) -> Table:
     rows = []
     for slot in slots:
         used = not np.isnan(fill[slot])
-        shown = [f"{fill[slot] * 100:.1f} %", f"{visits[slot]:,.0f}"] if used else [NOTHING, NOTHING]
+        shown = [percent(fill[slot]), f"{visits[slot]:,.0f}"] if used else [NOTHING, NOTHING]
         rows.append([layout.place_name(slot), f"{layout.capacity[slot]:,}", *shown])
     return Table([head, "Boxes it holds", "Fill", "Visits"], rows)
 
@@ -541,9 +548,7 @@ def stock_age(kpis: dict[str, KpiValue]) -> Chart | None:
     axes.set_ylim(0, most * 1.2)
     _count_ticks(axes, float(most))
     _title(axes, "Meters by days since verification", f"mean {age['value']:.0f} days, n = {age['n']:,}")
-    rows = [
-        [f"{days} days", f"{meters:,}", f"{meters / age['n'] * 100:.1f} %"] for days, meters in parts.items()
-    ]
+    rows = [[f"{days} days", f"{meters:,}", percent(meters / age["n"])] for days, meters in parts.items()]
     alt = "Histogram of the age of the meters in the store at the end."
     return Chart(_svg(figure, "stock-age"), alt, Table(["Age", "Meters", "Share"], rows))
 
@@ -849,10 +854,10 @@ def _accuracy_table(document: Mapping[str, Any]) -> Table:
     for panel in document["panels"]:
         for line in panel["lines"]:
             mean = np.asarray(line["mean"], np.float64)
-            end = f"{_percent(float(mean[-1]))} ({_percent(line['low'][-1])} to {_percent(line['high'][-1])})"
+            end = f"{_fine(float(mean[-1]))} ({_fine(line['low'][-1])} to {_fine(line['high'][-1])})"
             rows.append([
-                f"{printable(panel['title'])}: {printable(line['plan'])}", _percent(float(mean.mean())),
-                _percent(float(mean.min())), end, "yes" if _holds(line, target) else "no",
+                f"{printable(panel['title'])}: {printable(line['plan'])}", _fine(float(mean.mean())),
+                _fine(float(mean.min())), end, "yes" if _holds(line, target) else "no",
                 printable(line.get("note", "")) or NOTHING,
             ])  # fmt: skip
     holds = f"Holds {100 * target:g} %"
@@ -961,7 +966,7 @@ def _value_words(value: float | None, unit: str) -> str:
     if value is None:
         return NOTHING
     if unit == "share":
-        return _percent(value)
+        return _fine(value)
     text = f"{value:,.0f}" if abs(value) >= 100 or float(value).is_integer() else f"{value:.3g}"
     return f"{text} {printable(unit)}"
 
@@ -1089,6 +1094,20 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:,.1f} d"
 
 
+def percent(share: float, places: int = 1) -> str:
+    """A share in per cent, which says neither 100 % of less than all nor 0 % of more than none.
+
+    Where `places` would, more are shown, up to two: "50.0 %", "99.96 %", "> 99.99 %", "< 0.01 %".
+    """
+    if not 0 < share < 1:
+        text = f"{100 * share:.{places}f} %"
+        return text if float(text[:-2]) else text.removeprefix("-")
+    texts = (f"{100 * share:.{more}f}" for more in range(places, max(places, 2) + 1))
+    if text := next((text for text in texts if 0 < float(text) < 100), None):
+        return f"{text} %"
+    return "< 0.01 %" if share < 0.5 else "> 99.99 %"
+
+
 def day_words(day: date, *, year: bool = False) -> str:
     """A date in words that no locale changes: "2 Mar", "2 Mar 2026"."""
     months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -1133,6 +1152,11 @@ def _bare(axes: Axes) -> None:
     axes.set_axisbelow(True)
     axes.grid(axis="y", color=_COLOUR["line"], linewidth=0.7)
     axes.tick_params(length=0, colors=_MUTED, labelsize=_PT, pad=4)
+
+
+def _width_px(text: str) -> float:
+    """How wide a text is at most, whichever of the fonts of the page it is in."""
+    return 6.6 * _PT / 9 * len(text)
 
 
 def _words(

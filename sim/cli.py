@@ -1502,7 +1502,9 @@ def _amount(value: float | None, unit: str) -> str:
     if value is None:
         return "none"
     if unit == "share":
-        return f"{value:.1%}".replace("%", " %")
+        from sim.charts import percent
+
+        return percent(value)
     if unit == "s" or (unit in _LONG_S and 0 < abs(value) < 1):
         return _duration(value * _LONG_S[unit])
     number = f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"

@@ -190,10 +190,11 @@ def on_order(trace: "Trace", layout: "Layout", state: "StoreState") -> dict[int,
     trucks = np.unique(called["truck"][until])
     arrived = (created["time_ms"] <= state.t_ms) & np.isin(created["truck"], trucks)
     meters: dict[int, int] = {}
+    full = layout.full_boxes(int(max(called["sku"].max(initial=NONE), created["sku"].max(initial=NONE))) + 1)
     for sku, boxes in zip(called["sku"][until].tolist(), called["boxes"][until].tolist(), strict=True):
-        meters[sku] = meters.get(sku, 0) + boxes * state.meters_per_box
+        meters[sku] = meters.get(sku, 0) + boxes * full[sku]
     for sku in created["sku"][arrived].tolist():
-        meters[sku] -= state.meters_per_box
+        meters[sku] -= full[sku]
     on_truck = state.recorded_place == layout.truck
     of_box = _recorded_meters(state)
     for sku in np.unique(state.sku[on_truck]).tolist():
@@ -321,14 +322,18 @@ def _capacity_alerts(
     capacity = np.asarray(layout.capacity)
     device_of = np.asarray([_devices(scenario).index(sku.device) for sku in scenario.skus])
     of_box = device_of[state.sku]
+    full = layout.full_boxes(len(scenario.skus))
     for number, device in enumerate(_devices(scenario)):
         takes = _takes(layout, device)
         others = in_slot & (of_box != number)
         others[others] = takes[state.recorded_place[others]]
         room = int(capacity[takes].sum()) - int(others.sum())
-        coming = sum(meters for sku, meters in on_order.items() if device_of[sku] == number)
+        coming: dict[int, int] = {}
+        for sku, meters in on_order.items():
+            if device_of[sku] == number:
+                coming[full[sku]] = coming.get(full[sku], 0) + meters
         boxes = int((here & (of_box == number)).sum())
-        arriving = -(-coming // state.meters_per_box)
+        arriving = sum(-(-meters // box) for box, meters in coming.items())
         if boxes + arriving > room:
             text = f"{boxes} boxes of {device} here and {arriving} on order have {room} places"
             level: Literal["yellow", "red"] = "red" if boxes > room else "yellow"

@@ -385,9 +385,10 @@ class Flows:
             self.empties.came_back(self._empties_due.pop(day, 0))
         if unused:
             self._house.come_back(self._vehicle(), unused, by_hand=True)
-        self._removed_rest += self._removed_due.pop(day, 0)
-        full = 1000 * self._house.layout.meters_per_box
-        boxes, self._removed_rest = divmod(self._removed_rest, full)
+        boxes = 0
+        if self.removed_sku != NONE:
+            rest = self._removed_rest + self._removed_due.pop(day, 0)
+            boxes, self._removed_rest = divmod(rest, 1000 * self._house.ledger.full[self.removed_sku])
         if boxes:
             ms = round(1000 * self.returns.sort_s)
             states = (REMOVED_FROM_SITE, RETURNED)

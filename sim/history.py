@@ -119,7 +119,9 @@ def state_at(trace: "Trace", layout: "Layout", t_ms: int | None = None) -> Store
     damage = told("meters_damaged")
     np.bitwise_or.at(damaged, index.of(damage), damage["mask"])
 
-    reserved, order = _promises(index, told, trace.meters_per_box)
+    sku = created["sku"][first]
+    full = np.asarray(layout.full_boxes(int(sku.max(initial=NONE)) + 1), np.int64)[sku]
+    reserved, order = _promises(index, told, full)
     reserved = np.clip(reserved, 0, np.bitwise_count(recorded_mask))
     order[recorded_mask == 0] = NONE
     verified = told("box_verified")
@@ -129,7 +131,7 @@ def state_at(trace: "Trace", layout: "Layout", t_ms: int | None = None) -> Store
         t_ms=trace.last_ms if t_ms is None else t_ms,
         meters_per_box=trace.meters_per_box,
         box=boxes,
-        sku=created["sku"][first],
+        sku=sku,
         lot=created["lot"][first],
         verified_day=np.where(day == NONE, created["verified_day"][first], day),
         place=truth[0],
@@ -235,8 +237,11 @@ def _last(index: _BoxIndex, place: Ints, told: Iterable[tuple["Columns", tuple[I
     return here
 
 
-def _promises(index: _BoxIndex, told: Callable[[str], "Columns"], full: int) -> tuple[Ints, Ints]:
-    """Meters of each box that are reserved, and the order that has the whole box; a return starts anew."""
+def _promises(index: _BoxIndex, told: Callable[[str], "Columns"], full: Ints) -> tuple[Ints, Ints]:
+    """Meters of each box that are reserved, and the order that has the whole box; a return starts anew.
+
+    `full` are the meters that each box holds when it is full, (boxes,).
+    """
     returned, reservations, freed = (told(name) for name in ("box_came_back", "box_reserved", "box_freed"))
     picked = told("meters_picked")
     boxes = index.size
@@ -250,7 +255,7 @@ def _promises(index: _BoxIndex, told: Callable[[str], "Columns"], full: int) -> 
     ):
         at = index.of(facts)
         np.add.at(reserved, at, sign * meters * (facts["seq"] > since[at]))
-    is_whole = reservations["meters"] == full
+    is_whole = reservations["meters"] == full[index.of(reservations)]
     nobody = [np.full_like(facts["seq"], NONE) for facts in (freed, returned)]
     changes = np.concatenate([reservations["seq"][is_whole], freed["seq"], returned["seq"]]).argsort()
     at = np.concatenate([index.of(reservations)[is_whole], index.of(freed), index.of(returned)])[changes]

@@ -1036,7 +1036,8 @@ def _passed_over(run: RunFacts, key: Ints, tolerance: int) -> KpiValue:
     until = np.minimum(np.where(taken == NONE, FOREVER, taken), run.overdue_from(boxes["verified_day"]))
     opened = _opened(run)
     until = np.minimum(until, opened)
-    whole = boxes["meters"] == run.layout.meters_per_box
+    full = np.asarray(run.layout.full_boxes(int(boxes["sku"].max(initial=NONE)) + 1), np.int64)
+    whole = boxes["meters"] == full[boxes["sku"]]
     judged = (taken != NONE) & run.inside(taken) & whole & (taken <= opened)
     stock = np.flatnonzero(whole & (usable < until))
     hand, hand_start, hand_end = _in_hand(run)

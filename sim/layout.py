@@ -250,11 +250,12 @@ class Layout:
     Parameters
     ----------
     params : the racks.
-    meters_per_box : meters in a full box.
+    meters_per_box : meters in a full box of single-phase meters; no box holds more.
     box_height_m : outer height of a box, in metres.
     access : "direct" or "stack_lifo".
     robots : robots of the store, each of which is a place for the boxes on board.
     hands : people who may carry boxes; each is such a place, too, numbered after the robots.
+    full_boxes : meters in a full box by SKU, where it is not meters_per_box.
 
     Raises
     ------
@@ -271,9 +272,11 @@ class Layout:
         access: str,
         robots: int,
         hands: int = 0,
+        full_boxes: Sequence[int] = (),
     ) -> None:
         self.params = params
         self.meters_per_box = meters_per_box
+        self._full_boxes = list(full_boxes)
         self.access = access
         self.rows, self.columns, self.levels = params.rows, params.columns, params.levels
         self.aisles = params.rows if params.single_sided else (params.rows + 1) // 2
@@ -332,6 +335,10 @@ class Layout:
         self.slots = len(self.row)
         self._slot_at = np.full(shape, -1, dtype=np.int32)
         self._slot_at[where] = np.arange(self.slots, dtype=np.int32)
+
+    def full_boxes(self, skus: int) -> list[int]:
+        """The meters in a full box of each of so many SKUs."""
+        return [*self._full_boxes, *[self.meters_per_box] * skus][:skus]
 
     def _hold_boxes(self) -> None:
         boxes_per_slot, exceptions = self.params.boxes_per_slot, tuple(self.params.capacity)

@@ -46,6 +46,10 @@ class Ledger:
         self.index = index
         self.out_time_ms = out_time_ms
         self.ready = ReadyBoxes(skus)
+        self.full = layout.full_boxes(skus)
+        """Meters in a full box, by SKU."""
+        self.full_mask = [(1 << meters) - 1 for meters in self.full]
+        """The mask of a full box, by SKU."""
         self.sku: list[int] = []
         self.lot: list[int] = []
         self.verified_day: list[int] = []
@@ -84,6 +88,10 @@ class Ledger:
         self.state.append(IN_TRANSIT)
         self.order.append(NONE)
         return box
+
+    def is_full(self, box: int) -> bool:
+        """Whether a box is whole on record: all meters that a box of its SKU can hold are in it."""
+        return self.mask[box] == self.full_mask[self.sku[box]]
 
     def set_state(self, box: int, state: int) -> None:
         """Change the asset state of a box's meters; raises `IllegalMove` for a move that is not allowed."""

@@ -79,7 +79,6 @@ class PseudoHistory:
         self._max_age = max_age_days
         self._one_for_one = one_for_one
         self._orders_of = orders_of
-        self._full = layout.meters_per_box
         self._lots = 0
         self._waiting: list[int] = []
         self._open: dict[int, tuple[int, int]] = {}
@@ -94,7 +93,7 @@ class PseudoHistory:
     def run(self, fill: float, dwells: float) -> Opening:
         """Fill the store to a share of its places and let it turn over for so many mean dwells."""
         places = self._layout.boxes
-        daily = self._book.daily_meters / self._full * 5 / 7
+        daily = self._book.daily_boxes * 5 / 7
         wanted = round(fill * places)
         dwell_days = wanted / daily if daily > 0 else math.inf
         days = min(math.ceil(dwells * dwell_days), MOST_DAYS) if daily > 0 else 0
@@ -107,7 +106,7 @@ class PseudoHistory:
 
     def _fill(self, wanted: int, dwell_days: float) -> None:
         """Set the first boxes into the store, lots of each SKU in turn, the oldest one mean dwell old."""
-        shares = self._book.shares
+        shares = self._book.box_shares
         lots = max(1, round(dwell_days / 5)) if math.isfinite(dwell_days) else 12
         left = _in_proportion(wanted, shares)
         for k in range(lots):
@@ -123,10 +122,10 @@ class PseudoHistory:
         self._lots += 1
         ledger = self._ledger
         for day_of_box in verified:
-            box = ledger.new_box(sku, lot, day_of_box, (1 << self._full) - 1, self._layout.staging)
+            box = ledger.new_box(sku, lot, day_of_box, ledger.full_mask[sku], self._layout.staging)
             ledger.set_state(box, QUALIFIED)
             ledger.received_ms[box] = day * DAY_MS
-            ledger.on_hand[sku] += self._full
+            ledger.on_hand[sku] += ledger.full[sku]
             if not self._store(box):
                 self._waiting.append(box)
 
@@ -159,7 +158,7 @@ class PseudoHistory:
             positions = [a + b for a, b in zip(ledger.on_hand, ledger.on_order, strict=True)]
             for delivery in self._supply.call_off(day, positions):
                 for sku, boxes in delivery.loads:
-                    ledger.on_order[sku] += boxes * self._full
+                    ledger.on_order[sku] += boxes * ledger.full[sku]
                 self._due.setdefault(delivery.at_ms // DAY_MS, []).append(delivery)
             self._deliver(day)
 
@@ -167,7 +166,7 @@ class PseudoHistory:
         """The trucks of a day are unloaded at once."""
         for delivery in self._due.pop(day, ()):
             for sku, boxes in delivery.loads:
-                self._ledger.on_order[sku] -= boxes * self._full
+                self._ledger.on_order[sku] -= boxes * self._ledger.full[sku]
                 self._arrive(sku, boxes, day)
 
     def _expire(self, day: int) -> None:
@@ -177,12 +176,11 @@ class PseudoHistory:
         for sku in range(len(ledger.on_hand)):
             while (days := ledger.ready.days(sku)) and days[0] < limit:
                 self._leave(next(self._boxes.boxes(sku)), sku)
-                ledger.on_hand[sku] -= self._full
+                ledger.on_hand[sku] -= ledger.full[sku]
 
     def _serve(self, order: "OrderSpec") -> None:
-        full = self._full
         for sku, meters in order.lines:
-            left = meters
+            full, left = self._ledger.full[sku], meters
             while left >= full:
                 box = self._retrieve(sku, self._boxes)
                 if box == NONE:
@@ -224,14 +222,14 @@ class PseudoHistory:
             self._waiting = [box for box in self._waiting if not self._store_unless(full, box)]
 
     def _opening(self) -> Opening:
-        ledger = self._ledger
+        ledger, full = self._ledger, self._ledger.full
         boxes = []
         for slot, columns in enumerate(ledger.cells):
             for column, cells in enumerate(columns):
                 for tier, box in enumerate(cells):
                     if box != NONE:
-                        boxes.append(self._opening_box(box, slot, column, tier, self._full))
-        boxes += [self._opening_box(box, NONE, NONE, NONE, self._full) for box in self._waiting]
+                        boxes.append(self._opening_box(box, slot, column, tier, full[ledger.sku[box]]))
+        boxes += [self._opening_box(box, NONE, NONE, NONE, full[ledger.sku[box]]) for box in self._waiting]
         boxes += [self._opening_box(box, NONE, NONE, NONE, rest) for box, rest in self._open.values() if rest]
         under_way = [delivery for day in sorted(self._due) for delivery in self._due[day]]
         return Opening(boxes, under_way)

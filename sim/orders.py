@@ -31,7 +31,7 @@ class SkuParams(Params):
         str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$", description="name of the SKU")
     ]
     share: JsonFloat = fact(
-        1.0, "share of demand, in proportion to the other SKUs", origin="assumption", gt=0
+        1.0, "share of demand in meters, in proportion to the other SKUs", origin="assumption", gt=0
     )
     stay_days: JsonFloat | None = fact(
         None,
@@ -44,6 +44,14 @@ class SkuParams(Params):
         "single-phase", "device class, for layout.restricted slots"
     )
     meter_kg: JsonFloat = fact(0.55, "mass of a meter", unit="kg", origin="assumption", gt=0, le=1000)
+    meters_per_box: JsonInt | None = fact(
+        None,
+        "meters in a full box, at most boxes.meters_per_box; as many as that when not given",
+        unit="meters",
+        origin="assumption",
+        ge=1,
+        le=60,
+    )
 
 
 class WindowParams(Params):
@@ -247,6 +255,7 @@ class OrderBook:
         streams: "Streams",
         *,
         meters_per_box: int,
+        full_boxes: Sequence[int] = (),
         orders: Sequence[OrderSpec] = (),
     ) -> None:
         total = sum(shares)
@@ -254,10 +263,15 @@ class OrderBook:
         self.shares = [share / total for share in shares]
         self.calendar = calendar
         self.streams = streams
-        self.meters_per_box = meters_per_box
+        self.full_boxes = list(full_boxes) or [meters_per_box] * len(self.shares)
+        """Meters in a full box, by SKU."""
         self.consumed: list[Consumption] = []
         self.daily_meters = params.orders_per_day * params.mean_meters
         """Mean demand of a working day, in meters."""
+        self.box_shares = in_boxes(self.shares, self.full_boxes)
+        """Share of each SKU in the boxes that demand takes."""
+        self.daily_boxes = self.daily_meters / meters_of_a_box(self.shares, self.full_boxes)
+        """Mean demand of a working day, in boxes."""
         self._listed: dict[int, list[OrderSpec]] = {}
         for order in orders:
             self._listed.setdefault(order.at_ms // DAY_MS, []).append(order)
@@ -295,10 +309,10 @@ class OrderBook:
             left -= b - a
         return midnight
 
-    def size(self, number: int) -> int:
-        """The meters of an order by its number: whole boxes, or with a loose remainder."""
+    def size(self, number: int, sku: int = 0) -> int:
+        """The meters of an order of a SKU by its number: whole boxes, or with a loose remainder."""
         params = self.params
-        box = self.meters_per_box
+        box = self.full_boxes[sku]
         meters = lognormal(self.streams["demand.size"].uniform(number), params.mean_meters, params.size_cv)
         meters = min(meters, params.cap_boxes * box)
         if self.streams["demand.loose"].uniform(number) < params.full_box_share:
@@ -312,7 +326,7 @@ class OrderBook:
         sku = choose(streams["demand.sku"].uniform(number), self.shares)
         station = int(streams["demand.station"].uniform(number) * self.params.stations)
         at = self.time_of_day(day, streams["demand.time"].uniform(number))
-        return OrderSpec(at, station, None, ((sku, self.size(number)),), exogenous=True)
+        return OrderSpec(at, station, None, ((sku, self.size(number, sku)),), exogenous=True)
 
     def consume(self, day: int) -> None:
         """Let every station install meters for a day; what it used is in `consumed`."""
@@ -345,6 +359,22 @@ class OrderBook:
                 lines.append((sku, level - position))
                 self._position[station, sku] = level
         return tuple(lines)
+
+
+def in_boxes(shares: Sequence[float], full_boxes: Sequence[int]) -> list[float]:
+    """Shares in meters of SKUs as shares in boxes, with the same sum; `full_boxes` are meters a box."""
+    mean = meters_of_a_box(shares, full_boxes)
+    return [
+        share if full == mean else share * mean / full for share, full in zip(shares, full_boxes, strict=True)
+    ]
+
+
+def meters_of_a_box(shares: Sequence[float], full_boxes: Sequence[int]) -> float:
+    """The mean meters of a box where SKUs have shares in meters."""
+    if len(set(full_boxes)) == 1:
+        return full_boxes[0]
+    boxes = (share / full for share, full in zip(shares, full_boxes, strict=True))
+    return math.fsum(shares) / math.fsum(boxes)
 
 
 OrderType = Callable[[OrderBook, int], Iterator[OrderSpec]]
@@ -430,7 +460,6 @@ class Supply:
         self._book = book
         self._calendar = book.calendar
         self._streams = book.streams
-        self._box = book.meters_per_box
         self._places = places
         self._fill = target_fill
         self._review = {WEEKDAYS.index(day) for day in params.review_weekdays}
@@ -441,8 +470,7 @@ class Supply:
 
     def order_up_to(self, sku: int) -> float:
         """S of a SKU in boxes: its share of the target, and its demand over lead time and half a review."""
-        share = self._book.shares[sku]
-        daily = self._book.daily_meters / self._box
+        share, daily = self._book.box_shares[sku], self._book.daily_boxes
         wait = self.params.lead_time_days + 0.5 * 5.0 / len(self._review)
         return share * (self._fill * self._places + daily * wait)
 
@@ -453,17 +481,17 @@ class Supply:
             return [self._truck(at, ((sku, boxes),)) for at, sku, boxes in self._scheduled if at == day]
         if not self._calendar.is_working_day(day):
             return []
-        shares = self._book.shares
+        shares, full = self._book.box_shares, self._book.full_boxes
         wanted = [0] * len(shares)
         if rule == "R,S":
             if self._calendar.date_of(day).weekday() not in self._review:
                 return []
             for sku in range(len(shares)):
-                missing = self.order_up_to(sku) - positions[sku] / self._box
+                missing = self.order_up_to(sku) - positions[sku] / full[sku]
                 wanted[sku] = min(max(0, math.floor(missing)), self._cover(sku))
         else:
             for sku, share in enumerate(shares):
-                if positions[sku] / self._box <= self.params.reorder_boxes * share:
+                if positions[sku] / full[sku] <= self.params.reorder_boxes * share:
                     wanted[sku] = min(max(1, round(self.params.order_boxes * share)), self._cover(sku))
         if sum(wanted) < (self.params.min_boxes if rule == "R,S" else 1):
             return []
@@ -494,7 +522,7 @@ class Supply:
 
     def _cover(self, sku: int) -> int:
         """The largest lot of a SKU: so many days of its demand."""
-        daily = self._book.daily_meters * self._book.shares[sku] / self._box
+        daily = self._book.daily_meters * self._book.shares[sku] / self._book.full_boxes[sku]
         return max(1, round(self.params.cover_days * daily)) if daily > 0 else self._places
 
     def _truck(self, day: int, loads: tuple[tuple[int, int], ...]) -> Delivery:

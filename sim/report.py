@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from sim import charts
 from sim.calendar import DAY_MS
-from sim.charts import NOTHING, Table, day_words, duration
+from sim.charts import NOTHING, Table, day_words, duration, percent
 from sim.kpis import GROUPS, KPIS, KpiValue, RunFacts, compute, limits
 from sim.ownrule import is_own
 
@@ -114,7 +114,7 @@ class Input(NamedTuple):
 
 def _cards(kpis: dict[str, KpiValue]) -> Iterator[Card]:
     late = kpis["late_orders"]["value"]
-    words = f"{late * 100:.1f} % late" if late else "none to judge" if late is None else "none late"
+    words = f"{percent(late)} late" if late else "none to judge" if late is None else "none late"
     yield Card("Orders handed over", f"{kpis['orders']['value']:,}", "", words)
     for label, kind, name in (
         ("Order cycle time", "shift time", "order_cycle_time_working_s"),
@@ -129,7 +129,7 @@ def _cards(kpis: dict[str, KpiValue]) -> Iterator[Card]:
         ("Box places taken", "time mean", "fill_boxes"),
     ):
         share = kpis[name]["value"]
-        yield Card(label, NOTHING if share is None else f"{share * 100:.1f}", "%", note)
+        yield Card(label, NOTHING if share is None else percent(share).removesuffix(" %"), "%", note)
     hours = kpis["person_hours_per_1000_meters"]["value"]
     yield Card("Hands-on work", NOTHING if hours is None else _number(hours), "h", "per 1,000 meters issued")
 
@@ -137,9 +137,9 @@ def _cards(kpis: dict[str, KpiValue]) -> Iterator[Card]:
 def _record_cards(kpis: dict[str, KpiValue]) -> Iterator[Card]:
     right, made, found = (kpis[name] for name in ("record_accuracy_location", "errors_made", "errors_found"))
     parts = {name: _amount(share, "share") for name, share in right.get("parts", {}).items()}
-    value, unit = _amount(right["value"], "share").split(" ") if parts else (NOTHING, "")
+    value = _amount(right["value"], "share").removesuffix(" %") if parts else NOTHING
     note = f"time mean; least {parts['least']}, {parts['end']} at the end" if parts else "time mean"
-    yield Card("Slots recorded right", value, unit, note)
+    yield Card("Slots recorded right", value, "%" if parts else "", note)
     missed = kpis["errors_missed"]
     lost = missed.get("parts", {"in_store": 0, "left": 0})
     note = f"{made['value']:,} made; {lost['in_store']:,} still in the store, {lost['left']:,} left unseen"
@@ -254,7 +254,7 @@ def _amount(value: float | None, unit: str) -> str:
     if unit == "s":
         return duration(value)
     if unit == "share":
-        return f"{value * 100:.2f} %" if 0.99 < value < 1.0 else f"{value * 100:.1f} %"
+        return percent(value, 2 if 0.99 < value < 1.0 else 1)
     return f"{_number(value)} {unit}"
 
 

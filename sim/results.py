@@ -222,7 +222,7 @@ def write_slots(result: Result, path: Path) -> None:
         "visits": slot_visits(run),
         "boxes_at_end": _boxes_at_end(run),
     }
-    settings = {"threads": "1", "memory_limit": "1GB"}
+    settings = {"threads": "1", "memory_limit": "1GB", "enable_progress_bar": "false"}
     off = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     with duckdb.connect(config={**settings, **off}) as connection:
         connection.register("slots", columns)

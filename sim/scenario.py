@@ -526,7 +526,12 @@ def _demand_faults(scenario: Scenario) -> Iterator[Fault]:
 
 
 def _device_faults(scenario: Scenario) -> Iterator[Fault]:
-    """Device classes of restricted slots that no SKU has."""
+    """Boxes of a SKU that hold too many meters, device classes of restricted slots that no SKU has."""
+    most = scenario.boxes.meters_per_box
+    for index, sku in enumerate(scenario.skus):
+        if sku.meters_per_box is not None and sku.meters_per_box > most:
+            expected = f"expected at most boxes.meters_per_box = {most}, found {sku.meters_per_box}"
+            yield Fault(("skus", index, "meters_per_box"), expected, (("boxes", "meters_per_box"),))
     known = list(dict.fromkeys(sku.device for sku in scenario.skus))
     for index, entry in enumerate(scenario.layout.restricted):
         for at, device in enumerate(entry.devices or ()):
@@ -538,8 +543,9 @@ def _device_faults(scenario: Scenario) -> Iterator[Fault]:
 
 def _restricted_faults(scenario: Scenario, layout: Layout) -> Iterator[Fault]:
     """SKUs for whose boxes there is no slot."""
+    weights = full_weights_g(scenario)
     for index, sku in enumerate(scenario.skus):
-        weight_g = box_weight_g(scenario, sku.meter_kg)
+        weight_g = weights[index]
         admits = layout.admits(sku.device, weight_g)
         if admits is not None and not any(map(operator.and_, admits, map(bool, layout.capacity))):
             found = f"found none for {show(sku.device)} and boxes of {weight_g / 1000:g} kg"
@@ -551,6 +557,20 @@ def box_weight_g(scenario: Scenario, meter_kg: float, meters: int | None = None)
     """What a box weighs with so many meters of a mass, a full one if not given; in whole grams."""
     full = scenario.boxes.meters_per_box if meters is None else meters
     return round(1000 * (scenario.boxes.tare_kg + full * meter_kg))
+
+
+def full_boxes(scenario: Scenario) -> list[int]:
+    """The meters in a full box of each SKU."""
+    most = scenario.boxes.meters_per_box
+    return [most if sku.meters_per_box is None else sku.meters_per_box for sku in scenario.skus]
+
+
+def full_weights_g(scenario: Scenario) -> list[int]:
+    """What a full box of each SKU weighs, in whole grams."""
+    full = full_boxes(scenario)
+    return [
+        box_weight_g(scenario, sku.meter_kg, meters) for sku, meters in zip(scenario.skus, full, strict=True)
+    ]
 
 
 def _supply_faults(scenario: Scenario) -> Iterator[Fault]:
@@ -659,6 +679,7 @@ def build_layout(scenario: Scenario) -> Layout:
         access=scenario.robots.access,
         robots=scenario.robots.count,
         hands=scenario.people.count if may_carry_by_hand(scenario) else 0,
+        full_boxes=full_boxes(scenario),
     )
 
 

@@ -22,11 +22,19 @@ from sim.layout import Layout
 from sim.ledger import QUALIFIED, Ledger
 from sim.mishaps import Mishaps
 from sim.opening import Opening, PseudoHistory
-from sim.orders import ORDER_TYPES, ORDERS_A_DAY, Delivery, OrderBook, OrderSpec, Supply
+from sim.orders import ORDER_TYPES, ORDERS_A_DAY, Delivery, OrderBook, OrderSpec, Supply, in_boxes
 from sim.people import People
 from sim.reads import TagReader
 from sim.robots import Fleet
-from sim.scenario import Scenario, box_weight_g, build_layout, counts_by_hand, may_carry_by_hand
+from sim.scenario import (
+    Scenario,
+    box_weight_g,
+    build_layout,
+    counts_by_hand,
+    full_boxes,
+    full_weights_g,
+    may_carry_by_hand,
+)
 from sim.stock import Stock
 from sim.streams import Streams
 from sim.tours import slot_cost
@@ -77,7 +85,8 @@ class Simulation:
         self._one_for_one = scn.demand.kind in ("hold_fill", "saturated")
         self.book = OrderBook(
             scn.demand, self._shares, self.calendar, self.streams,
-            meters_per_box=scn.boxes.meters_per_box, orders=self._listed_orders(),
+            meters_per_box=scn.boxes.meters_per_box, full_boxes=full_boxes(scn),
+            orders=self._listed_orders(),
         )  # fmt: skip
         self.supply = self._make_supply()
         record = self.trace.record
@@ -185,6 +194,7 @@ class Simulation:
         return {
             "start": self.start.isoformat(),
             "meters_per_box": self.layout.meters_per_box,
+            "full_boxes": self.ledger.full,
             "places": list(self.layout.names),
             "skus": self.sku_names,
             "stations": self.stations,
@@ -231,7 +241,7 @@ class Simulation:
     def _announce(self, delivery: Delivery) -> None:
         """A truck is called off; it comes when it is due."""
         for sku, boxes in delivery.loads:
-            self.ledger.on_order[sku] += boxes * self.layout.meters_per_box
+            self.ledger.on_order[sku] += boxes * self.ledger.full[sku]
             self.trace.record((self.env._now, TRUCK_CALLED_OFF, delivery.truck, sku, boxes, delivery.at_ms))
         self.env.process(self._bring(delivery))
 
@@ -250,7 +260,7 @@ class Simulation:
     def _replace(self, sku: int) -> None:
         """One box in for each box out (hold_fill, saturated)."""
         delivery = self.supply.single(sku, self.now_ms)
-        self.ledger.on_order[sku] += self.layout.meters_per_box
+        self.ledger.on_order[sku] += self.ledger.full[sku]
         self._arrive(delivery)
 
     def _saturate(self) -> None:
@@ -377,7 +387,7 @@ class Simulation:
         if self.scenario.policy.turnover == "computed":
             boxes = Counter(skus)
             stock = [boxes[sku] or 0.5 for sku in range(len(self._shares))]
-            self.ledger.index.turnover = Turnover(self._shares, stock)
+            self.ledger.index.turnover = Turnover(in_boxes(self._shares, self.ledger.full), stock)
 
     def _release_listed(self, order: OrderSpec, due: int) -> "Life":
         yield Timeout(self.env, max(0, order.at_ms - self.now_ms))
@@ -403,7 +413,7 @@ class Simulation:
             mask = (1 << each.meters) - 1
             place = self.layout.outside if each.slot == NONE else each.slot
             box_number = warehouse.new_box(each.sku, lot, each.verified_day, mask, place, NONE)
-            if each.slot == NONE and each.meters == self.layout.meters_per_box:
+            if each.slot == NONE and each.meters == self.ledger.full[each.sku]:
                 warehouse.stage_at_start(box_number, each.received_ms)
             elif each.slot == NONE:
                 warehouse.rack_at_start(box_number, each.received_ms)
@@ -456,10 +466,11 @@ def build_index(
     `turnover` replaces what the SKUs of the scenario say.
     """
     skus, policy = scenario.skus, scenario.policy
-    admits = [layout.admits(sku.device, box_weight_g(scenario, sku.meter_kg)) for sku in skus]
+    weights = full_weights_g(scenario)
+    admits = [layout.admits(sku.device, weight) for sku, weight in zip(skus, weights, strict=True)]
     classes = list(dict.fromkeys(admits))
     if turnover is None:
-        demand = [sku.share for sku in skus]
+        demand = in_boxes([sku.share for sku in skus], full_boxes(scenario))
         days = [sku.stay_days for sku in skus]
         known = [day for day in days if day is not None]
         mean = sum(known) / len(known) if known else 1.0
@@ -470,7 +481,6 @@ def build_index(
         borders=policy.zone_borders, overflow=policy.overflow, travel=travel, admits=classes,
         class_of_sku=[classes.index(each) for each in admits], online=policy.turnover == "online",
     )  # fmt: skip
-    weights = [box_weight_g(scenario, sku.meter_kg) for sku in skus]
     index.weights_g = min(weights), max(weights)
     return index
 

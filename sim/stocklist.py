@@ -229,16 +229,17 @@ def _free_name(name: str, taken: set[str]) -> str:
 def _stock_row(cells: "_Cells", layout: "Layout", skus: Sequence[str], start: date | None) -> StockRow:
     place = cells.read("slot", lambda cell: _store_place(cell, layout))
     position = None if place is None else cells.read("position", lambda cell: _position(cell, place, layout))
+    most = [*layout.full_boxes(len(skus)), layout.meters_per_box]  # the last for a SKU that is not known
     row = StockRow(
         row=cells.number,
         box=cells.read("box", _text) or "",
         place=NONE if place is None else place,
         column=NONE if position is None else position[0],
         tier=NONE if position is None else position[1],
-        sku=cells.one_of("sku", skus),
+        sku=(sku := cells.one_of("sku", skus)),
         lot=cells.read("lot", _text) or "",
         verified_day=cells.read("verified_on", lambda cell: _day(cell, start)) or 0,
-        meters=cells.whole("meters", layout.meters_per_box),
+        meters=cells.whole("meters", most[sku]),
         state=cells.read("state", _state) or "qualified_in_stock",
         assets=cells.read("assets", _assets) or (),
     )

@@ -354,6 +354,7 @@ def duckdb_here() -> Any:
     return duckdb.connect(config={
         "threads": "1",
         "memory_limit": "1GB",
+        "enable_progress_bar": "false",  # it would go to standard output
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     })  # fmt: skip

@@ -375,6 +375,11 @@ class Run:
                 name += "-new"
         return name
 
+    def full(self, sku: int) -> int:
+        """The meters in a full box of a SKU."""
+        full: Sequence[int] = self.names.get("full_boxes", ())
+        return full[sku] if 0 <= sku < len(full) else self.meters_per_box
+
     def lot(self, lot: int) -> str:
         """The name of a lot: that of the stock list it came from, else its number."""
         return str(self.names.get("lots", {}).get(str(lot), lot))
@@ -785,7 +790,7 @@ def _received(life: Life, _fact: Fact, _run: Run) -> None:
 
 def _reserved(life: Life, fact: Fact, run: Run) -> None:
     life.reserved[fact["order"]] = life.reserved.get(fact["order"], 0) + fact["meters"]
-    if fact["meters"] == run.meters_per_box and life.state == _QUALIFIED:
+    if fact["meters"] == run.full(life.sku) and life.state == _QUALIFIED:
         life.state = _RESERVED
 
 

@@ -38,7 +38,7 @@ from sim.orders import ScheduledDeliveryParams, ScheduledOrderParams
 from sim.record_theory import counted_records, overlooked_records, sample_meets_wrong, tag_misses
 from sim.repair_theory import machine_repair
 from sim.robots import Fleet, Floor, Life, Task
-from sim.scenario import Scenario, build_layout, load
+from sim.scenario import Scenario, build_layout, full_boxes, load
 from sim.simulation import Result, Simulation
 from sim.statistics import Interval, t_interval
 from sim.streams import Streams
@@ -249,7 +249,7 @@ def _bare_floor() -> Floor:
 def _whole_run_cycles_s(scenario: Scenario) -> tuple[float, float]:
     """Mean robot time to fill all slots of a store, one box at a time, and to empty them, in a whole run."""
     slots, sku = build_layout(scenario).slots, scenario.skus[0].name
-    order = ScheduledOrderParams(day=1, at="09:00", sku=sku, meters=scenario.boxes.meters_per_box)
+    order = ScheduledOrderParams(day=1, at="09:00", sku=sku, meters=full_boxes(scenario)[0])
     delivery = ScheduledDeliveryParams(day=0, sku=sku, boxes=slots)
     changes = {
         "time": {"days": 2},

@@ -288,8 +288,6 @@ class Warehouse:
         self._allocator_free_at = 0
         self._max_age = max_age_days
         self._start_day = start_day
-        self._full = layout.meters_per_box
-        self._full_mask = (1 << layout.meters_per_box) - 1
         self._inbound_ports = [port.place for port in layout.ports if port.inbound]
         self._in_free = {port.place: port.in_places for port in layout.ports if port.inbound}
         self._out_free = {port.place: port.out_places for port in layout.ports if port.outbound}
@@ -344,7 +342,7 @@ class Warehouse:
         ledger.stored(box, slot, column, tier)
         self.record((self.env._now, BOX_MOVED, box, layout.outside, slot, column, tier, NONE, NONE, slot))
         self._in_stock(box, received_ms)
-        if ledger.mask[box] == self._full_mask:
+        if ledger.is_full(box):
             if ledger.state[box] == QUALIFIED:
                 ledger.add_ready(box)
         else:
@@ -360,7 +358,7 @@ class Warehouse:
     def stage_at_start(self, box: int, received_ms: int) -> None:
         """Set a received box that the store holds at time 0, but not in a slot, down in staging."""
         self._in_stock(box, received_ms)
-        if self.ledger.mask[box] != self._full_mask:
+        if not self.ledger.is_full(box):
             self._register_open(box)
         elif self.ledger.state[box] == QUALIFIED:
             self.ledger.add_ready(box)
@@ -395,7 +393,7 @@ class Warehouse:
         for sku, maker, days in loads:
             lot = self.new_lot(sku, min(days), maker)
             for day in days:
-                box = self.new_box(sku, lot, day, self._full_mask, self.layout.truck, truck)
+                box = self.new_box(sku, lot, day, self.ledger.full_mask[sku], self.layout.truck, truck)
                 boxes.append(box)
                 self._pack(box, by_hand=False)
         self._unreceived += len(boxes)
@@ -429,14 +427,14 @@ class Warehouse:
         if not truck.left:
             self.record((now, TRUCK_UNLOADED, truck.number))
         self._port_of[box] = truck.port
-        if ledger.mask[box] != self._full_mask:
+        if not ledger.is_full(box):
             self._register_open(box)
         if self._allocation_ms:
             self._to_floor(box)
             self.env.process(self._decide_later(box))
         else:
             self._decide(box)
-        if ledger.mask[box] == self._full_mask:
+        if ledger.is_full(box):
             self._make_ready(box)
         elif ledger.verified_day[box] < self._today() - self._max_age:
             self._expire(box)
@@ -631,7 +629,7 @@ class Warehouse:
 
     def _reserve(self, order: Order, line: Line) -> None:
         """Reserve whole boxes for a line, then loose meters for its remainder, as far as stock goes."""
-        full = self._full
+        full = self.ledger.full[line.sku]
         while line.missing >= full:
             box = self._retrieval(line.sku, self._boxes_view)
             if box == NONE:
@@ -669,8 +667,9 @@ class Warehouse:
         ledger.ready.remove(box)
         ledger.set_state(box, RESERVED)
         ledger.order[box] = order.number
-        ledger.on_hand[line.sku] -= self._full
-        self.record((self.env._now, BOX_RESERVED, box, order.number, order.lines.index(line), self._full))
+        full = ledger.full[line.sku]
+        ledger.on_hand[line.sku] -= full
+        self.record((self.env._now, BOX_RESERVED, box, order.number, order.lines.index(line), full))
         if ledger.column[box] != NONE:
             task = self._new_task(ISSUE, box, ledger.place[box], self.layout.outbound, order.number)
             self.fleet.post(task)
@@ -751,7 +750,7 @@ class Warehouse:
         self._picks[box] = deque()
         self._open(box)
         del self._picks[box]
-        if ledger.mask[box] == self._full_mask:
+        if ledger.is_full(box):
             del self._open_left[box]
             self._open_of[ledger.sku[box]].remove(box)
             self._offer(box)
@@ -855,7 +854,7 @@ class Warehouse:
         """An open box that nobody wants now: empty ones leave, others stay in the rack or go back."""
         ledger, layout = self.ledger, self.layout
         sku = ledger.sku[box]
-        if ledger.mask[box] == self._full_mask:  # it was only looked into: it is a whole box again
+        if ledger.is_full(box):  # it was only looked into: it is a whole box again
             del self._open_left[box]
             self._open_of[sku].remove(box)
         if not ledger.mask[box]:
@@ -923,8 +922,8 @@ class Warehouse:
             if issued != mask:
                 self.record((now, METERS_RECORDED, box, 0, WHY_CHECK))
             self.mishaps.left(box)
-            if meters < self._full:
-                self._lack(order, box, self._full - meters)
+            if lacking := self._full(box) - meters:
+                self._lack(order, box, lacking)
             self._relocate(box, self.layout.handed_over, NONE, NONE)
             self._left_port(box, before)
             if self.on_box_out is not None:
@@ -1236,8 +1235,8 @@ class Warehouse:
             ledger.order[box] = NONE
             self._set_state(box, QUARANTINED)
             self._on_hold.add(box)
-            self.record((now, BOX_FREED, box, number, self._full))
-            self._lack(self.orders[number], box, self._full)
+            self.record((now, BOX_FREED, box, number, self._full(box)))
+            self._lack(self.orders[number], box, self._full(box))
         else:
             self.hold(box)
         if box in self._picks:
@@ -1391,6 +1390,10 @@ class Warehouse:
     def _set_state(self, box: int, state: int) -> None:
         self.ledger.set_state(box, state)
         self.record((self.env._now, BOX_STATE, box, state))
+
+    def _full(self, box: int) -> int:
+        """Meters that a full box of this one's SKU holds."""
+        return self.ledger.full[self.ledger.sku[box]]
 
     def _free_meters(self, box: int) -> int:
         """Meters on record in a box that nobody is promised."""
@@ -1591,7 +1594,7 @@ class Warehouse:
         lot = self.new_lot(sku, self._today(), NONE)
         come = []
         for _ in range(boxes):
-            box = self.new_box(sku, lot, self._today(), self._full_mask, self.layout.truck, NONE)
+            box = self.new_box(sku, lot, self._today(), ledger.full_mask[sku], self.layout.truck, NONE)
             come.append(box)
             ledger.received_ms[box] = self.env._now
             self.set_state_at_start(box, states[0])
@@ -1685,8 +1688,8 @@ class Warehouse:
             else:
                 self.hold(box)
         for box, number in promised:
-            self.record((self.env._now, BOX_FREED, box, number, self._full))
-            self._lack(self.orders[number], box, self._full)
+            self.record((self.env._now, BOX_FREED, box, number, self._full(box)))
+            self._lack(self.orders[number], box, self._full(box))
         for box in boxes:
             if box in self._picks:
                 self._unpromise(box)

@@ -4,7 +4,7 @@ import pytest
 
 from sim.calendar import DAY_MS
 from sim.counting import AT_ONCE, METHODS, PLANS
-from sim.facts import COUNT, NONE, WHY_COUNT
+from sim.facts import COUNT, COUNT_SLOT, NONE, WHY_COUNT
 from sim.ledger import LOST, OVERDUE, QUALIFIED, QUARANTINED
 from sim.statistics import certify_sample
 from tests.worlds import ERRORS_ON, TODAY, World
@@ -333,9 +333,10 @@ class TestMeters:
             "count_difference count=0 slot=1-01-1 box=0 what=meters verdict=confirmed",
         ]
         assert world.ledger.on_hand == [14]
-        # 15 meters on record at 500 an hour.
-        [work] = [f for f in world.facts("person_work") if f["work"] == 4]
-        assert work["end"] - work["time"] == 108_000
+        # 15 meters on record at 500 an hour; then the box is opened where it stands, 4 s a meter on record.
+        took = [f["end"] - f["time"] for f in world.facts("person_work") if f["work"] == COUNT_SLOT]
+        assert took == [108_000, 60_000]
+        assert world.facts("box_moved", robot=0) == []
 
     def test_overlooked_meter_is_refuted(self):
         """A person who overlooks a meter has a right box opened: nothing was wrong, and it may be had whole again."""

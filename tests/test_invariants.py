@@ -15,7 +15,7 @@ from sim.history import state_at
 from sim.ledger import QUALIFIED
 from sim.retrieval import RETRIEVAL
 from sim.robots import DISPATCH, DWELL
-from sim.scenario import box_weight_g, examine, from_dict
+from sim.scenario import examine, from_dict, full_weights_g
 from sim.simulation import Simulation
 
 MINUTE_MS = 60_000
@@ -67,7 +67,7 @@ def _stock_is_counted(run):
 def may_stand(run, sku, slot):
     """Whether a slot takes the boxes of a SKU, by the restrictions of the scenario alone."""
     scenario, layout = run.scenario, run.layout
-    device, weight = scenario.skus[sku].device, box_weight_g(scenario, scenario.skus[sku].meter_kg)
+    device, weight = scenario.skus[sku].device, full_weights_g(scenario)[sku]
     at = {"rows": layout.row[slot], "columns": layout.column[slot], "levels": layout.level[slot]}
     for entry in scenario.layout.restricted:
         if all(getattr(entry, axis) is None or number in getattr(entry, axis) for axis, number in at.items()):
@@ -245,6 +245,9 @@ def stores(draw):
             **draw(one_of({}, {"zones": 2}, {"zones": 5}, {"zones": 4, "zone_borders": [0.2, 0.5, 0.95]})),
         },
     }  # fmt: skip
+    for sku in data["skus"]:
+        if draw(one_of(False, False, True)):
+            sku["meters_per_box"] = draw(st.integers(1, data["boxes"]["meters_per_box"]))
     if draw(st.booleans()):
         data["layout"]["ports"] = draw(SMALL_PORT)
     data["layout"]["restricted"] = restricted = draw(restrictions(data))
@@ -285,7 +288,7 @@ def restrictions(draw, data):
                 if side
             ]
         else:
-            # A box of 0.3 kg a meter may stand there, one of 1.4 kg may not.
+            # A box of 0.3 kg a meter may stand there, a large one of 1.4 kg may not.
             restricted.append({axis: sides[-1], "most_box_kg": 2 + 0.9 * full})
     return restricted
 

@@ -473,7 +473,9 @@ def test_devices_scenario_answers_its_question():
     apart = load("luoyang_devices")
     layout = apart.scenario.layout
     assert Simulation(apart).layout.admits("single-phase", 10_250).count(1) == 258 - 93
-    assert {sku.device for sku in apart.scenario.skus} == {"single-phase", "three-phase", "terminal"}
+    assert {sku.device for sku in apart.scenario.skus} == {
+        "single-phase", "three-phase", "terminal", "transformer",
+    }  # fmt: skip
     assert layout.profile == "two_stack"
     failures = {}
     for name, loaded in (("apart", apart), ("together", load("luoyang_devices", ["layout.restricted=[]"]))):

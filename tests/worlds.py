@@ -61,13 +61,14 @@ TOLD = (
 """What happens to boxes, meters, orders and records: all but what robots and people do for it."""
 
 
-def layout_of(*, access="direct", robots=1, meters_per_box=15, **params):
+def layout_of(*, access="direct", robots=1, meters_per_box=15, full_boxes=(), **params):
     """A layout; the reference store when nothing is said, a uniform one when a size is."""
     if {"rows", "columns", "levels"} & set(params):
         params.setdefault("profile", "uniform")
     return Layout(
-        LayoutParams(**params), meters_per_box=meters_per_box, box_height_m=0.2, access=access, robots=robots
-    )
+        LayoutParams(**params), meters_per_box=meters_per_box, box_height_m=0.2, access=access, robots=robots,
+        full_boxes=full_boxes,
+    )  # fmt: skip
 
 
 class World:
@@ -150,7 +151,7 @@ class World:
     def truck(self, boxes, *, sku=0, age=30, truck=None):
         """A truck brings boxes of a SKU now; gives their numbers."""
         first = len(self.stock.place)
-        self.ledger.on_order[sku] += boxes * self.layout.meters_per_box
+        self.ledger.on_order[sku] += boxes * self.ledger.full[sku]
         number = next(self.trucks) if truck is None else truck
         self.warehouse.truck_arrives(number, [(sku, 0, [TODAY - age] * boxes)])
         return list(range(first, first + boxes))
