@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -233,8 +233,45 @@ def speed(path: Path) -> None:
 
 # --- studies ---------------------------------------------------------------------------------------------
 
-TO_HOLD: Final = 0.995
-"""The share of right slots that a counting plan is asked to hold."""
+
+def accuracy_document(counting: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of the counting study as `charts.accuracy_lines` draws it: a panel for each error rate."""
+    panels = []
+    for scale in counting["scales"]:
+        lines = []
+        for cell in (cell for cell in counting["cells"] if cell["scale"] == scale):
+            whole = cell["kpis"]["record_accuracy_location"]
+            line = {"plan": cell["plan"], "mean": _smooth(cell["accuracy"]["mean"]), "whole": whole}
+            lines.append({**line, "holds": whole["low"] >= counting["target"]})
+        title = "default error rates" if scale == 1 else f"{scale:g} x default error rates"
+        panels.append({"title": title, "lines": lines})
+    days = counting["cells"][0]["accuracy"]["days"]
+    span = (2 * _BESIDE) * (days[1] - days[0])
+    about = f"lines: mean of {len(counting['seeds'])} seeds over {span} days; dots: all days, 95 % interval"
+    return {"days": days, "target": counting["target"], "about": about, "panels": panels}
+
+
+_BESIDE: Final = 3
+"""How many instants before and after one are averaged with it: a few wrong slots come and go by the day."""
+
+
+def _smooth(shares: Sequence[float]) -> list[float]:
+    """The means of each share with its neighbours; of fewer at the ends."""
+    near = [shares[max(0, k - _BESIDE) : k + _BESIDE + 1] for k in range(len(shares))]
+    return [sum(some) / len(some) for some in near]
+
+
+def operation_document(operation: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of robot against manual as `charts.operation_gaps` draws it: means for their intervals."""
+    situations = [
+        {"name": situation["name"], "rows": [{**row, **_means(row)} for row in situation["rows"]]}
+        for situation in operation["situations"]
+    ]
+    return {"situations": situations}
+
+
+def _means(row: Mapping[str, Any]) -> dict[str, float | None]:
+    return {side: None if row[side] is None else row[side]["mean"] for side in ("robot", "manual")}
 
 
 def counting_study(path: Path) -> None:
@@ -242,22 +279,8 @@ def counting_study(path: Path) -> None:
     from sim.charts import accuracy_lines, write_picture
 
     study = make_text.study("counting")
-    if study is None:
-        return
-    panels = []
-    for scale in study["scales"]:
-        lines = []
-        for cell in (cell for cell in study["cells"] if cell["scale"] == scale):
-            line = {
-                "plan": cell["plan"],
-                **{name: cell["accuracy"][name] for name in ("mean", "low", "high")},
-            }
-            whole = cell["kpis"].get("record_accuracy_location")
-            lines.append(line if whole is None else {**line, "holds": whole["low"] >= TO_HOLD})
-        title = "default error rates" if scale == 1 else f"{scale:g} x default error rates"
-        panels.append({"title": title, "lines": lines})
-    days = study["cells"][0]["accuracy"]["days"]
-    write_picture(accuracy_lines({"days": days, "target": TO_HOLD, "panels": panels}), path)
+    if study is not None:
+        write_picture(accuracy_lines(accuracy_document(study)), path)
 
 
 def operation_study(path: Path) -> None:
@@ -265,17 +288,8 @@ def operation_study(path: Path) -> None:
     from sim.charts import operation_gaps, write_picture
 
     study = make_text.study("operation")
-    if study is None:
-        return
-    situations = [
-        {"name": situation["name"], "rows": [{**row, **_means(row)} for row in situation["rows"]]}
-        for situation in study["situations"]
-    ]
-    write_picture(operation_gaps({"situations": situations}), path)
-
-
-def _means(row: dict[str, Any]) -> dict[str, float | None]:
-    return {side: None if row[side] is None else row[side]["mean"] for side in ("robot", "manual")}
+    if study is not None:
+        write_picture(operation_gaps(operation_document(study)), path)
 
 
 NEED_STUDY: Final = {"counting-study.svg": "counting", "operation-study.svg": "operation"}

@@ -559,7 +559,7 @@ def counting_study() -> str:
     result = study("counting")
     if result is None:
         return _NO_STUDY
-    parts = _found(result)
+    parts = [*_found(result), *_at_default_rates(result.get("at_default_rates", {}))]
     for scale in result["scales"]:
         cells = [cell for cell in result["cells"] if cell["scale"] == scale]
         parts.append(f"**{_multiple(scale)}**, {_over(result)}:")
@@ -581,6 +581,27 @@ def counting_study() -> str:
     words = "Share of slots whose record is right over the days of the run, a line for each plan"
     parts += _picture(f"{words}, a panel for each multiple of the error rates", "counting-study.svg")
     return "\n\n".join(parts)
+
+
+def _at_default_rates(events: Mapping[str, Any]) -> list[str]:
+    """Events a year at the default rates, with exact Poisson intervals."""
+    if not events:
+        return []
+    rows = [
+        [
+            cause.replace("_", " "),
+            str(row["events"]),
+            f"{row['per_year']:g}",
+            f"{row['low']:.2g} to {row['high']:.2g}",
+        ]
+        for cause, row in events.items()
+    ]
+    years = next(iter(events.values()))["years"]
+    told = (
+        f"**At the default rates** errors are too few for shares: what happened in {years} years (seeds) of"
+        " the reference store, a year, with exact 95 % Poisson intervals (Garwood):"
+    )
+    return [told, _table(["error", "events in all", "a year", "interval"], rows)]
 
 
 def operation_study() -> str:

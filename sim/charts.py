@@ -86,7 +86,7 @@ def time_split(kpis: dict[str, KpiValue]) -> Chart:
         bars.append(("A robot's shifts", f"{duration(robot['value'])} in all", robot["parts"]))
     used = [cause for cause in _CAUSE_WORDS if any(causes.get(cause) for _, _, causes in bars)]
     rows = max(len(bars), 1)
-    figure = _figure(1072, 56 * rows)
+    figure = _figure(_PAGE_PX, 56 * rows)
     axes = figure.add_axes((0.165, 0.0, 0.835, 1.0))
     axes.set_xlim(0, 1)
     axes.set_ylim(rows - 0.5, -0.5)
@@ -166,7 +166,7 @@ def over_time(run: RunFacts) -> Chart:
     low, high = run.start_ms, max(run.end_ms, run.start_ms + 1)
     panel, gap, foot = 76.0, 52.0, 24.0
     height = len(lines) * (panel + gap) - gap + 30 + foot
-    figure = _figure(1072, height)
+    figure = _figure(_PAGE_PX, height)
     for number, (name, line) in enumerate(lines.items()):
         bottom = height - 30 - number * (panel + gap) - panel
         axes = figure.add_axes((0.05, bottom / height, 0.945, panel / height))
@@ -259,8 +259,7 @@ def _date_ticks(axes: Axes, run: RunFacts, *, shown: bool = True) -> None:
         return
     low, high = axes.get_xlim()
     left, _, right, _ = axes.get_position().extents
-    wide_px = axes.figure.get_size_inches()[0] * 96
-    room_px = ((high - days[-1] * DAY_MS) / (high - low) * (right - left) + 1 - right) * wide_px
+    room_px = ((high - days[-1] * DAY_MS) / (high - low) * (right - left) + 1 - right) * _PAGE_PX
     if room_px < _width_px(texts[-1]) / 2:
         axes.get_xticklabels()[-1].set_horizontalalignment("right")
 
@@ -282,9 +281,9 @@ def records_over_time(run: RunFacts) -> Chart:
     marks = _record_marks(run)
     panel, row, foot, top = 150.0, 24.0, 30.0, 34.0
     height = top + panel + 14 + row * len(marks) + foot
-    figure = _figure(1072, height)
+    figure = _figure(_PAGE_PX, height)
     labels = [f"{times.size:,} {name}" for name, _, times in marks]
-    left = (max(map(_width_px, labels)) + 16) / 1072
+    left = (max(map(_width_px, labels)) + 16) / _PAGE_PX
     axes = figure.add_axes((left, 1 - (top + panel) / height, 0.995 - left, panel / height))
     _bare(axes)
     for a, b in _closed_days(run):
@@ -364,7 +363,7 @@ def lead_times(run: RunFacts) -> Chart:
         "Order cycle time, shift hours": run.open_between(orders["start"], orders["end"]),
         "Put-away time, clock time": (received["stored"] - received["start"])[stored],
     }
-    figure = _figure(1072, 250)
+    figure = _figure(_PAGE_PX, 250)
     rows: list[list[str]] = []
     for number, (title, times_ms) in enumerate(panels.items()):
         axes = figure.add_axes((0.04 + 0.515 * number, 0.135, 0.44, 0.70))
@@ -536,7 +535,7 @@ def stock_age(kpis: dict[str, KpiValue]) -> Chart | None:
     if age["value"] is None:
         return None
     parts, most = age["parts"], max(age["parts"].values())
-    figure = _figure(1072, 190)
+    figure = _figure(_PAGE_PX, 190)
     axes = figure.add_axes((0.05, 0.14, 0.945, 0.66))
     _bare(axes)
     colours = [_COLOUR["accent"]] * (len(parts) - 1) + [_COLOUR["mark"]]
@@ -754,18 +753,25 @@ def accuracy_lines(document: Mapping[str, Any]) -> Chart:
     Parameters
     ----------
     document : `days`, the days since the start to which all curves belong; `target`, the share to hold (drawn
-        dashed); `panels`, each with a `title` and `lines`; each line with `plan`, `mean`, `low` and `high`
-        (shares, one a day of `days`), and perhaps `holds` (whether it holds the target; else whether the
-        mean over the days does) and `note` (a few words, such as its cost). Perhaps `title` and `about` (what
-        mean and band are).
+        dashed); `panels`, each with a `title` and `lines`; each line with `plan`, `mean`, perhaps `low` and
+        `high` (shares, one a day of `days`; the latter two make a band), `whole` (`mean`, `low` and `high` of
+        all days, a dot with its interval beside the curves), `holds` (whether it holds the target; else
+        whether the mean over the days does) and `note` (a few words, such as its cost). Perhaps `title` and
+        `about` (what mean and band are).
     """
     panels, target = document["panels"], document["target"]
     plans = list(dict.fromkeys(line["plan"] for panel in panels for line in panel["lines"]))
     wide, high, top, foot, left, gap = 900.0, 372.0, 128.0, 48.0, 62.0, 22.0
     figure = _figure(wide, high)
     width = (wide - left - 18 - gap * (len(panels) - 1)) / max(1, len(panels))
-    wrong = [1 - share for panel in panels for line in panel["lines"] for share in line["low"]]
+    drawn = [line for panel in panels for line in panel["lines"]]
+    wrong = [1 - share for line in drawn for share in line.get("low", line["mean"])]
+    wrong += [1 - line["whole"]["low"] for line in drawn if "whole" in line]
     worst = max([*wrong, 1 - target], default=1.0)
+    first, last = document["days"][0], document["days"][-1]
+    # What stands for all days has a place of its own to the right of the curves, a plan beside the other.
+    beside = 13 * (len(plans) + 1) if any("whole" in line for line in drawn) else 0
+    day = (last - first) / max(1.0, width - beside)
     bottom = next(value for value in _WRONG_TICKS if value >= min(worst, 1.0) * 0.999)
     for number, panel in enumerate(panels):
         axes = figure.add_axes(
@@ -777,24 +783,31 @@ def accuracy_lines(document: Mapping[str, Any]) -> Chart:
         axes.minorticks_off()
         ticks = [value for value in _WRONG_TICKS if value <= bottom]
         axes.set_yticks(ticks, [f"{100 - 100 * value:g} %" if not number else "" for value in ticks])
-        axes.set_xlim(document["days"][0], document["days"][-1])
+        axes.set_xlim(first, last)
+        days = [tick for tick in axes.get_xticks() if first <= tick <= last]
+        axes.set_xticks(days, [f"{tick:g}" for tick in days])
+        if beside:
+            axes.set_xticks([*days, last + day * beside / 2], [*(f"{tick:g}" for tick in days), "all days"])
+            axes.axvline(last, color=_COLOUR["line"], linewidth=0.7)
+        axes.set_xlim(first, last + day * beside)
         axes.axhline(
             max(1 - target, _LEAST_WRONG), color=_COLOUR["ink"], linewidth=1.1, linestyle=(0, (4, 3))
         )
         for line in panel["lines"]:
-            _draw_accuracy(axes, document["days"], line, plans.index(line["plan"]))
+            rank = plans.index(line["plan"])
+            _draw_accuracy(axes, document["days"], line, rank)
+            if "whole" in line:
+                _draw_whole(axes, last + day * 13 * (rank + 1), line["whole"], rank)
         held = [plans.index(line["plan"]) for line in panel["lines"] if _holds(line, target)]
-        _words(
-            axes, printable(panel["title"]), (document["days"][0], 1), (0, 24), _INK, bold=True, of_axes=True
-        )
+        _words(axes, printable(panel["title"]), (first, 1), (0, 24), _INK, bold=True, of_axes=True)
         words = f"{100 * target:g} % held by" if held else f"{100 * target:g} % held by none"
-        _words(axes, words, (document["days"][0], 1), (0, 10), _MUTED, size=_PT - 0.5, of_axes=True)
+        _words(axes, words, (first, 1), (0, 10), _MUTED, size=_PT - 0.5, of_axes=True)
         x_px = left + number * (width + gap) + 6.1 * len(words) + 8
         for rank, plan in enumerate(held):
             _plan_sample(figure, x_px + 24 * rank, top - 13, plan, 17)
     _line(figure, 26, printable(document.get("title", _ACCURACY_TITLE)), size=_PT + 3, colour=_INK, bold=True)
     about = printable(document.get("about", "mean of the seeds; band: its interval"))
-    words = f"Share of slots whose record is right, by day; dashed: {100 * target:g} % to hold. {about}"
+    words = f"Share of slots whose record is right; dashed: {100 * target:g} % to hold; {about}"
     _line(figure, 50, words, size=_PT, colour=_MUTED)
     _plan_key(figure, 74, plans)
     _line(figure, high - 14, "days since the start", size=_PT - 0.5, colour=_MUTED, x_px=left)
@@ -810,12 +823,24 @@ _PLAN_COLOURS: Final = 6
 
 def _draw_accuracy(axes: Axes, days: Sequence[float], line: Mapping[str, Any], number: int) -> None:
     colour = _COLOUR[f"series-{number % _PLAN_COLOURS}"]
-    low, mean, high = (
-        np.clip(1 - np.asarray(line[name], np.float64), _LEAST_WRONG, 1.0) for name in ("low", "mean", "high")
-    )
-    axes.fill_between(days, low, high, color=colour, alpha=0.16, linewidth=0)
+    if "low" in line:
+        low, high = (_wrong(line[name]) for name in ("low", "high"))
+        axes.fill_between(days, low, high, color=colour, alpha=0.16, linewidth=0)
     style: Any = "solid" if number < _PLAN_COLOURS else (0, (2, 1.5))
-    axes.plot(days, mean, color=colour, linewidth=1.6, linestyle=style)
+    axes.plot(days, _wrong(line["mean"]), color=colour, linewidth=1.6, linestyle=style)
+
+
+def _draw_whole(axes: Axes, x: float, whole: Mapping[str, float], number: int) -> None:
+    """The mean over all days as a dot with its interval."""
+    colour = _COLOUR[f"series-{number % _PLAN_COLOURS}"]
+    low, mean, high = _wrong([whole["low"], whole["mean"], whole["high"]])
+    axes.plot([x, x], [low, high], color=colour, linewidth=2.4, solid_capstyle="butt")
+    axes.plot([x], [mean], "o", color=colour, markersize=5.5, clip_on=False)
+
+
+def _wrong(right: Sequence[float]) -> Floats:
+    """Shares that are wrong, as far as they are drawn."""
+    return np.clip(1 - np.asarray(right, np.float64), _LEAST_WRONG, 1.0)
 
 
 def _plan_key(figure: Figure, y_px: float, plans: Sequence[str]) -> None:
@@ -853,17 +878,25 @@ def _accuracy_table(document: Mapping[str, Any]) -> Table:
     target, days, rows = document["target"], document["days"], []
     for panel in document["panels"]:
         for line in panel["lines"]:
-            mean = np.asarray(line["mean"], np.float64)
-            end = f"{_fine(float(mean[-1]))} ({_fine(line['low'][-1])} to {_fine(line['high'][-1])})"
+            mean = [float(share) for share in line["mean"]]
+            whole = line.get("whole", {"mean": float(np.mean(mean))})
+            last = {name: line[name][-1] for name in ("mean", "low", "high") if name in line}
             rows.append([
-                f"{printable(panel['title'])}: {printable(line['plan'])}", _fine(float(mean.mean())),
-                _fine(float(mean.min())), end, "yes" if _holds(line, target) else "no",
-                printable(line.get("note", "")) or NOTHING,
+                f"{printable(panel['title'])}: {printable(line['plan'])}",
+                _with_interval(whole), _fine(min(mean)), _with_interval(last),
+                "yes" if _holds(line, target) else "no", printable(line.get("note", "")) or NOTHING,
             ])  # fmt: skip
     holds = f"Holds {100 * target:g} %"
     return Table(
         ["Errors and plan", "Mean", "Least", f"After {days[-1]:g} days (interval)", holds, "Note"], rows
     )
+
+
+def _with_interval(share: Mapping[str, float]) -> str:
+    """A share, and its interval where there is one, which ends at none and at all."""
+    if "low" not in share:
+        return _fine(share["mean"])
+    return f"{_fine(share['mean'])} ({_fine(max(share['low'], 0.0))} to {_fine(min(share['high'], 1.0))})"
 
 
 # Robot against manual
@@ -878,8 +911,9 @@ def operation_gaps(document: Mapping[str, Any]) -> Chart:
     ----------
     document : `situations`, each with a `name` and `rows`; each row with `measure`, `unit`, `better` ("less"
         or "more"), the means `robot` and `manual` (or None), and `ratio`, `low`, `high` of robot to manual,
-        paired by seed (None where there is nothing to divide by). Perhaps `title`, and `about` (what the
-        interval is).
+        paired by seed (None where there is nothing to divide by). A row may have the `difference` of robot
+        and manual too (`mean`, `low`, `high`), which is said where there is no ratio. Perhaps `title`, and
+        `about` (what the interval is).
     """
     situations = document["situations"]
     lines: list[tuple[str, Mapping[str, Any] | None]] = []
@@ -946,7 +980,10 @@ def _draw_gap(axes: Axes, number: int, row: Mapping[str, Any], low: float, most:
     for value, x in ((row["robot"], 112), (row["manual"], 205)):
         _words(axes, _value_words(value, row["unit"]), (most, number), (x * 0.75, 0), _INK, across="right")
     if not row["ratio"]:
-        _words(axes, "not to be compared", (1.0, number), (8, 0), _MUTED, size=_PT - 0.5)
+        words, colour = _no_ratio(row)
+        # On the side with more room: the dashed line stands where the ratio is 1.
+        side: tuple[int, Across] = (-8, "right") if 1 / low > most else (8, "left")
+        _words(axes, words, (1.0, number), (side[0], 0), _COLOUR[colour], size=_PT - 0.5, across=side[1])
         return
     colour = _COLOUR[_gap_colour(row)]
     ends = [float(np.clip(row[name], low, most)) for name in ("low", "high")]
@@ -954,6 +991,22 @@ def _draw_gap(axes: Axes, number: int, row: Mapping[str, Any], low: float, most:
     axes.plot(
         [float(np.clip(row["ratio"], low, most))], [number], "o", color=colour, markersize=6.5, clip_on=False
     )
+
+
+def _no_ratio(row: Mapping[str, Any]) -> tuple[str, str]:
+    """What is said of a row without a ratio, and its colour: the difference, where the document has it."""
+    gap = row.get("difference")
+    if gap is None:
+        return "not to be compared", "muted"
+    if gap["low"] <= 0.0 <= gap["high"]:
+        return "no ratio; no difference shown", "muted"
+    less = gap["mean"] < 0
+    low, high = sorted(abs(gap[name]) for name in ("low", "high"))
+    mean, low, high = (_value_words(value, row["unit"]) for value in (abs(gap["mean"]), low, high))
+    words = f"no ratio; {'less' if less else 'more'} by {mean} ({low} to {high})"
+    if row["unit"] == "share":
+        words = words.replace(" %", "", 1).replace(" % to", " to").replace(" %)", " points)")
+    return words, "accent" if less == (row["better"] == "less") else "mark"
 
 
 def _gap_colour(row: Mapping[str, Any]) -> str:
@@ -967,6 +1020,8 @@ def _value_words(value: float | None, unit: str) -> str:
         return NOTHING
     if unit == "share":
         return _fine(value)
+    if unit == "s":
+        return duration(value)
     text = f"{value:,.0f}" if abs(value) >= 100 or float(value).is_integer() else f"{value:.3g}"
     return f"{text} {printable(unit)}"
 
@@ -1103,8 +1158,9 @@ def percent(share: float, places: int = 1) -> str:
         text = f"{100 * share:.{places}f} %"
         return text if float(text[:-2]) else text.removeprefix("-")
     texts = (f"{100 * share:.{more}f}" for more in range(places, max(places, 2) + 1))
-    if text := next((text for text in texts if 0 < float(text) < 100), None):
-        return f"{text} %"
+    told = [text for text in texts if 0 < float(text) < 100]
+    if told:
+        return f"{told[0]} %"
     return "< 0.01 %" if share < 0.5 else "> 99.99 %"
 
 
@@ -1136,6 +1192,8 @@ _COLOUR: Final = {name: f"#0f{number:02x}a5" for number, name in enumerate(COLOU
 _INK: Final = _COLOUR["ink"]
 _MUTED: Final = _COLOUR["muted"]
 _PT: Final = 9.0
+_PAGE_PX: Final = 1072
+"""How wide a chart of the report is."""
 
 
 def _figure(width_px: float, height_px: float) -> Figure:

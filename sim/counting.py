@@ -66,6 +66,10 @@ class CountingParams(Params):
     plan: str = fact("passive", "which slots are counted when")
     method: str = fact("camera", "how a slot is looked at first")
     recount: str = fact("camera", "how a difference is looked at again")
+    recount_above: JsonInt = fact(
+        0, "differences of a slot up to which its first look is believed; more bring a second one",
+        unit="boxes", origin="assumption", ge=0, le=1_000_000,
+    )  # fmt: skip
     interval_days: JsonInt = fact(
         28, "days between two full counts, or two samples", unit="days", origin="assumption", ge=1, le=3660
     )
@@ -617,7 +621,8 @@ class Counting:
             self._settle(look)
             return
         again = {box: what for box, what in found.items() if noted.get(box) != what}
-        if again and look.number + 1 < MOST_LOOKS:
+        is_small = look.number == 0 and seen.cells is not None and len(found) <= self.params.recount_above
+        if again and look.number + 1 < MOST_LOOKS and not is_small:
             for box, what in again.items():
                 self._tell(look, box, what, NOTED)
                 if what == MISSING:
@@ -627,7 +632,8 @@ class Counting:
             self._urgent.append(Look(look.of_count, slot, look.number + 1, self.params.recount))
             self._feed()
             return
-        self._post(look, {box: what for box, what in found.items() if noted.get(box) == what}, seen)
+        twice = {box: what for box, what in found.items() if noted.get(box) == what}
+        self._post(look, found if is_small else twice, seen)
         self._settle(look)
 
     def _boxes_in(self, seen: Seen) -> set[int]:

@@ -86,8 +86,8 @@ class FaultParams(Params):
         True, "whether clearing a minor stop begins in a shift only", origin="assumption"
     )
     power_failures_per_year: JsonFloat = fact(
-        2.0, "failures of power or network, exponential, calendar clock: every robot stops where it is, people"
-        " go on",
+        2.0, "failures of power or network, exponential, calendar clock: every robot stops where it is,"
+        " people go on",
         unit="1/year", origin="assumption", ge=0, le=100_000,
     )  # fmt: skip
     power_failure_h: JsonFloat = fact(

@@ -27,7 +27,7 @@ from sim.calendar import WorkCalendar
 from sim.ownrule import file_of, is_own, placeholder
 from sim.scenario import Loaded, ScenarioError, build_layout, from_dict, resolved, scenario_id
 from sim.simulation import Result
-from sim.trace import FactsError, FactsWriter, Trace, read_facts, read_parts, sync_folder
+from sim.trace import FactsError, FactsWriter, Trace, duckdb_here, read_facts, read_parts, sync_folder
 from sim.words import printable
 
 if TYPE_CHECKING:
@@ -202,8 +202,6 @@ def _own_rule(document: Mapping[str, Any]) -> str:
 
 def write_slots(result: Result, path: Path) -> None:
     """Write one row a slot as Parquet: its place in metres, capacity, mean fill and visits by robots."""
-    import duckdb
-
     from sim.kpis import slot_fill, slot_visits
     from sim.tables import RunFacts
 
@@ -222,9 +220,7 @@ def write_slots(result: Result, path: Path) -> None:
         "visits": slot_visits(run),
         "boxes_at_end": _boxes_at_end(run),
     }
-    settings = {"threads": "1", "memory_limit": "1GB", "enable_progress_bar": "false"}
-    off = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    with duckdb.connect(config={**settings, **off}) as connection:
+    with duckdb_here() as connection:
         connection.register("slots", columns)
         quoted = str(path).replace("'", "''")
         connection.execute(f"COPY (FROM slots ORDER BY slot) TO '{quoted}' (FORMAT parquet)")

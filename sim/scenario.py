@@ -462,13 +462,6 @@ def _counting_faults(scenario: Scenario) -> Iterator[Fault]:
         yield Fault((here, "recount"), f"{expected}, found {show(counting.recount)}")
     if counting.plan in PLANS and PLANS[counting.plan].counts:
         yield from _counter_faults(scenario)
-    if scenario.records.scale and scenario.robots.access == "stack_lifo":
-        yield Fault(
-            ("records", "scale"),
-            f"expected 0 with robots.access = 'stack_lifo', found {scenario.records.scale:g}: errors of place"
-            " are modelled only where each box has its own support",
-            (("robots", "access"),),
-        )
 
 
 def _counter_faults(scenario: Scenario) -> Iterator[Fault]:

@@ -43,6 +43,10 @@ RULES: Final = (
         lambda s: s.operation == "manual" or s.faults.scale > 0, "operation = 'robot' and faults.scale = 0",
     ),
     Rule("records", ("wrong_slot",), lambda s: s.operation == "robot", "operation = 'manual'"),
+    Rule(
+        "records", ("wrong_slot", "wrong_slot_by_hand", "lost_message", "resend_h"),
+        lambda s: s.robots.access == "direct", "robots.access = 'stack_lifo'",
+    ),
     Rule("reads", _ANY, _misreads, "records.scale = 0 and a plan without counts"),
     Rule("counting", _ANY, _counts, "a counting.plan that counts nothing"),
     Rule("counting", ("slots_per_day",), lambda s: s.counting.plan in _PACE, "this counting.plan"),

@@ -1060,9 +1060,12 @@ class Warehouse:
                 self.record((now, SLOT_ALLOCATED, box, task.target, task.column, task.number))
             return False
         by_hand = robot.number >= self._hands_from
-        u = mishaps.strikes("wrong_slot", box, params.wrong_slot_by_hand if by_hand else params.wrong_slot)
+        # In free stacks boxes have no places of their own: errors of place are left out there.
+        may_stray = not stock.stacked
+        rate = params.wrong_slot_by_hand if by_hand else params.wrong_slot
+        u = mishaps.strikes("wrong_slot", box, rate) if may_stray else -1.0
         wrong = self._neighbour(slot, u) if u >= 0 else NONE
-        lost = wrong == NONE and mishaps.strikes("lost_message", box, params.lost_message) >= 0
+        lost = may_stray and wrong == NONE and mishaps.strikes("lost_message", box, params.lost_message) >= 0
         if wrong != NONE:
             at, at_tier = self._free_cell(wrong)
             stock.put_at(box, wrong, at, at_tier)

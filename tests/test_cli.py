@@ -284,6 +284,11 @@ def test_amounts_are_short():
         (2, "boxes"),
         (1, "times"),
         (0.5, "share"),
+        (0.9999985, "share"),
+        (0.9996, "share"),
+        (1, "share"),
+        (0.00001, "share"),
+        (0, "share"),
         (0.05, "h"),
         (2.19, "h"),
         (0, "h"),
@@ -297,7 +302,7 @@ def test_amounts_are_short():
         (0, "boxes"),
     ]
     assert [cli._amount(value, unit) for value, unit in shown] == [
-        "1 box", "2 boxes", "1 time", "50.0 %", "3.0 min", "2.19 h", "0 h", "30.0 min", "90.0 s",
+        "1 box", "2 boxes", "1 time", "50.0 %", "> 99.99 %", "99.96 %", "100.0 %", "< 0.01 %", "0.0 %", "3.0 min", "2.19 h", "0 h", "30.0 min", "90.0 s",
         "6.0 h", "14.4 min", "1 day", "60.5 days", "< 0.001 boxes", "0 boxes",
     ]  # fmt: skip
     assert cli._amount(None, "s") == "none"

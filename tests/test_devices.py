@@ -11,8 +11,8 @@ from sim import facts as f
 from sim.control import on_order
 from sim.facts import METERS, NONE, WHY_COUNT
 from sim.history import record_gaps, state_at, truth_gaps
-from sim.ledger import QUALIFIED
-from sim.opening import Opening, OpeningBox
+from sim.ledger import IN_TRANSIT, QUALIFIED
+from sim.opening import Opening, OpeningBox, PseudoHistory
 from sim.orders import DemandParams, OrderBook, Supply, SupplyParams, in_boxes
 from sim.scenario import ScenarioError, build_layout, from_dict, full_boxes, full_weights_g, load
 from sim.simulation import Simulation, run
@@ -369,6 +369,68 @@ class TestDemand:
         assert [simulation.layout.names[place] for place in simulation.stock.place] == [
             "in", "loose-rack",
         ]  # fmt: skip
+
+    def test_lots_cover_days(self):
+        """Three days of demand are 90 boxes of either SKU, however much is missing."""
+        supply = Supply(
+            SupplyParams(review_weekdays=["mon"], min_boxes=1, truck_boxes=1000, cover_days=3), a_book(), places=1000,
+            target_fill=0.9,
+        )  # fmt: skip
+        (truck,) = supply.call_off(0, [0, 0])
+        assert truck.loads == ((0, 90), (1, 90))
+
+    @pytest.mark.parametrize("turnover", ["given", "computed"])
+    def test_turnover_is_that_of_boxes(self, turnover):
+        """As many boxes of either SKU come and go, though one has three times the meters."""
+        simulation = Simulation(
+            from_dict(data_of(policy={"turnover": turnover}, initial={"prefill_dwells": 0}))
+        )
+        assert simulation.ledger.index.turnover.demand == pytest.approx([0.5, 0.5])
+
+    @settings(max_examples=20)
+    @given(st.integers(0, 10**6), one_of(0.2, 0.9), one_of("R,S", "s,Q"), one_of(20, 180))
+    def test_days_before_the_start_count_meters(self, seed, fill, rule, max_age_days):
+        """In the days before time 0 usable meters are those of the boxes that are there, and on order those under way."""
+        data = data_of(
+            initial={"fill": fill},
+            demand={"max_age_days": max_age_days},
+            supply={"rule": rule, "lead_time_days": 3},
+        )
+        histories = []
+
+        class Seen(PseudoHistory):
+            def run(self, fill, dwells):
+                histories.append(self)
+                return super().run(fill, dwells)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sim.simulation.PseudoHistory", Seen)
+            Simulation(from_dict(data), seed=seed)
+        (history,) = histories
+        ledger = history._ledger
+        whole = [
+            ledger.ready.counts[sku] + [ledger.sku[b] for b in history._waiting].count(sku) for sku in (0, 1)
+        ]
+        loose = [history._open.get(sku, (NONE, 0))[1] for sku in (0, 1)]
+        assert ledger.on_hand == [15 * whole[0] + loose[0], 5 * whole[1] + loose[1]]
+        under_way = [load for day in history._due.values() for delivery in day for load in delivery.loads]
+        assert ledger.on_order == [
+            full * sum(boxes for number, boxes in under_way if number == sku) for sku, full in ((0, 15), (1, 5))
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("kind", ["hold_fill", "saturated"])
+    def test_one_for_one_is_on_order_in_its_meters(self, kind):
+        """Where a box comes for each that leaves, on order are the meters of the boxes that are not yet received."""
+        simulation = Simulation(from_dict(data_of(demand={"kind": kind})))
+        ledger = simulation.ledger
+        for _ in range(200):
+            simulation.advance(simulation.now_ms + 30 * 60_000)
+            coming = [box for box, state in enumerate(ledger.state) if state == IN_TRANSIT]
+            for sku, full in ((0, 15), (1, 5)):
+                boxes = sum(ledger.sku[box] == sku for box in coming)
+                assert ledger.on_order[sku] == full * boxes
+        created = simulation.trace.table("box_created")
+        assert set(created["sku"][created["truck"] != NONE].tolist()) == {0, 1}
 
 
 # -- lists, KPIs and whole runs ---------------------------------------------------------------------------

@@ -5,19 +5,32 @@ import re
 import tomllib
 from functools import cache
 from html.parser import HTMLParser
+from itertools import pairwise
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
+from matplotlib.textpath import TextPath
 from PIL import Image
 
-from sim import charts
+from sim import charts, report
 from sim import facts as f
 from sim.allocation import OWN_RULES, POLICIES, Rule
 from sim.calendar import WorkCalendar
-from sim.charts import COLOURS, PictureError, accuracy_lines, duration, ladder, operation_gaps, write_picture
+from sim.charts import (
+    COLOURS,
+    PictureError,
+    accuracy_lines,
+    duration,
+    ladder,
+    operation_gaps,
+    percent,
+    write_picture,
+)  # fmt: skip
 from sim.kpis import KPIS, RunFacts
 from sim.layout import Layout, LayoutParams
 from sim.report import render, write_report
@@ -25,7 +38,7 @@ from sim.scenario import Scenario
 from sim.simulation import run
 from sim.tables import steps
 from sim.trace import Trace
-from tests.test_kpis import DAY_MS, NONE, R0, counting
+from tests.test_kpis import DAY_MS, HOUR, NONE, R0, counting
 
 HOSTILE = '</title><script>alert("x")</script>'
 
@@ -274,7 +287,13 @@ def test_no_section_without_errors():
 def test_records_over_time():
     """The table has the mean and the least share of each day, and what happened on it."""
     chart = charts.records_over_time(RunFacts.of(four_days()))
-    assert chart.table.head == ["Day", "Slots right: mean / least", "Errors made", "Found", "Slots counted"]
+    assert chart.table.head == [
+        "Day",
+        "Slots right: mean / least",
+        "Errors made",
+        "Found",
+        "Looks into slots",
+    ]
     # Counted on day 0: three slots, two of them again. Error 0 from day 1 to day 3, error 1 from day 2.
     assert chart.table.rows == [
         ["2 Mar", "100 % / 100 %", "0", "0", "5"], ["3 Mar", "50.0 % / 50.0 %", "1", "0", "0"],
@@ -284,7 +303,7 @@ def test_records_over_time():
     assert {
         "2 errors made",
         "1 found",
-        "5 slots counted",
+        "5 looks into slots",
         "mean 75.0 %, least 50.0 %",
         "50 %",
         "100 %",
@@ -292,6 +311,41 @@ def test_records_over_time():
     # A mark for each instant: two errors, one find, five looks at five instants.
     strokes = re.findall(r"stroke: var\(--(\w+)\); stroke-width: 1.4", chart.svg)
     assert [strokes.count(colour) for colour in ("mark", "accent", "muted")] == [2, 1, 5]
+
+
+def ends_of(chart):
+    """Each text of a drawing with its left and its right end in pixels, in the widest font of the page."""
+    found = []
+    for element in ElementTree.fromstring(chart.svg).iter():
+        if element.tag.endswith("text"):
+            text, style = element.text.strip(), element.get("style")
+            size = float(re.search(r"font-size: ([\d.]+)px", style)[1]) * 4 / 3
+            wide = TextPath((0, 0), text, size=size).get_extents().width if text else 0.0
+            part = {"start": 0.0, "middle": 0.5, "end": 1.0}[re.search(r"text-anchor: (\w+)", style)[1]]
+            left = float(element.get("x")) * 4 / 3 - part * wide
+            found.append((text, left, left + wide))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("days", "last"), [(4, "5 Mar"), (15, "16 Mar"), (30, "30 Mar"), (365, "1 Mar"), (366, "1 Mar"),
+                       (1093, "26 Feb 2029"), (4000, "18 Feb 2036")],
+)  # fmt: skip
+def test_no_text_is_cut(days, last):
+    """All words of the charts over time lie in their drawing, and dates beside each other do not touch."""
+    story = counting()
+    for look in range(1200):
+        story.tell(8 * HOUR + look, "slot_counted", 0, look % 3, 0, 0, 0, 1, 1)
+    run = story.run(days * DAY_MS)
+    records = charts.records_over_time(run)
+    assert "1,205 looks into slots" in words_of(records)
+    for chart in (records, charts.over_time(run)):
+        ends = ends_of(chart)
+        cut = [(text, left, right) for text, left, right in ends if left < 0 or right > 1072]
+        assert cut == []
+        dates = [end for end in ends if re.fullmatch(r"\d+ [A-Z][a-z]{2}( \d{4})?", end[0])]
+        assert dates[-1][0] == last
+        assert all(right + 2 < left for (_, _, right), (_, left, _) in pairwise(dates))
 
 
 # -- studies ----------------------------------------------------------------------------------------------
@@ -345,6 +399,39 @@ def test_accuracy_has_one_scale():
     # 5 % to 20 % wrong are 0.602 of them; 2 % lies 0.398 above 5 %.
     assert d - c == pytest.approx(0.602 * 196 / np.log10(2000), abs=0.2)
     assert c - b == pytest.approx(0.398 * 196 / np.log10(2000), abs=0.2)
+
+
+def test_accuracy_of_all_days_stands_beside():
+    """A dot with its interval stands right of the curves at their scale, and the table has both ends."""
+    document = accuracy()
+    line = document["panels"][0]["lines"][0]
+    line["whole"] = {"mean": 0.9998, "low": 0.98, "high": 1.002, "n": 5}
+    chart = accuracy_lines(document)
+    curve = heights_of(chart, "series-0")[0]
+    bars = re.findall(
+        r'<path d="M ([\d.]+) ([\d.]+) \nL [\d.]+ ([\d.]+) [^"]*"[^>]*stroke-width: 2.4', chart.svg
+    )
+    # Two plans take 13 px each and 13 px more, of a panel of (900 - 62 - 18 - 22) / 2 = 399 px.
+    across, low, high = (float(number) * 4 / 3 for number in bars[0])
+    assert across == pytest.approx(62 + 399 - 2 * 13, abs=0.1)
+    # From 2 % wrong, two decades below the curve at 0.02 %, up to the upper edge at 0.01 %.
+    assert low - curve == pytest.approx(2 * 196 / np.log10(2000), abs=0.2)
+    assert curve - high == pytest.approx(np.log10(2) * 196 / np.log10(2000), abs=0.2)
+    assert chart.table.rows[0][1] == "99.98 % (98.00 % to 100 %)"
+    assert words_of(chart).count("all days") == 2
+
+
+def test_accuracy_without_bands():
+    """A line without an interval is drawn as a line."""
+    document = accuracy()
+    for panel in document["panels"]:
+        for line in panel["lines"]:
+            del line["low"], line["high"]
+    chart = accuracy_lines(document)
+    banded = accuracy_lines(accuracy())
+    assert ["opacity: 0.16" in drawing.svg for drawing in (chart, banded)] == [False, True]
+    assert heights_of(chart, "series-0") == heights_of(banded, "series-0")
+    assert chart.table.rows[0][3] == "99.98 %"
 
 
 def test_accuracy_never_leaves_its_panel():
@@ -401,6 +488,24 @@ def test_gaps_are_told_apart():
     assert chart.table.rows[4] == ["peak: lost", "0 h", none, none, f"{none} to {none}", "less"]
 
 
+@pytest.mark.parametrize(
+    ("ends", "better", "words", "colour"),
+    [
+        ((-0.08, -0.05, -0.02), "less", "no ratio; less by 5.00 (2.00 to 8.0 points)", "accent"),
+        ((0.02, 0.05, 0.08), "less", "no ratio; more by 5.00 (2.00 to 8.0 points)", "mark"),
+        ((0.02, 0.05, 0.08), "more", "no ratio; more by 5.00 (2.00 to 8.0 points)", "accent"),
+        ((-0.01, 0.05, 0.11), "less", "no ratio; no difference shown", "muted"),
+        ((0.0, 0.0, 0.0), "less", "no ratio; no difference shown", "muted"),
+    ],
+)
+def test_gaps_without_ratio_say_the_difference(ends, better, words, colour):
+    """Where one side is zero there is no ratio, but the difference tells who is better."""
+    row = gap("late", 0.0, 0.05, None, unit="share", better=better)
+    row["difference"] = dict(zip(("low", "mean", "high"), ends, strict=True))
+    chart = operation_gaps({"situations": [{"name": "x", "rows": [row]}]})
+    assert re.findall(r"fill: var\(--(\w+)\)[^>]*>" + re.escape(words), chart.svg) == [colour]
+
+
 def test_gaps_lie_on_a_logarithmic_scale():
     """Half and double are equally far from no difference, to the pixel."""
     rows = [gap("half", 1, 2, 0.5, 0.4, 0.625), gap("double", 2, 1, 2.0, 1.6, 2.5)]
@@ -445,6 +550,48 @@ def test_studies_as_pictures(tmp_path, chart):
 def test_durations_in_words(seconds, words):
     """A duration has the unit that reads best."""
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("share", "places", "words"),
+    [
+        (0.5, 1, "50.0 %"), (0.5, 0, "50 %"), (1.0, 1, "100.0 %"), (0.0, 1, "0.0 %"), (1.0, 2, "100.00 %"),
+        # 99.96 % would be 100.0 % with one place, 99.99985 % even with two.
+        (0.9996, 1, "99.96 %"), (0.9999985, 1, "> 99.99 %"), (0.9999985, 2, "> 99.99 %"),
+        (0.996, 0, "99.6 %"), (0.0004, 1, "0.04 %"), (2.6e-9, 1, "< 0.01 %"), (2.6e-9, 2, "< 0.01 %"),
+        (-2.6e-9, 1, "0.0 %"), (-0.05, 1, "-5.0 %"), (1.25, 1, "125.0 %"),
+    ],
+)  # fmt: skip
+def test_shares_in_words(share, places, words):
+    """All and none are said of all and none only."""
+    assert percent(share, places) == words
+
+
+@given(st.floats(0, 1, exclude_min=True, exclude_max=True), st.integers(0, 2))
+@example(np.nextafter(1.0, 0.0), 1)
+@example(5e-324, 1)
+def test_no_share_looks_whole(share, places):
+    """What is said of a share between none and all lies between them, at the share or on its side of it."""
+    words = percent(share, places)
+    number = float(re.fullmatch(r"(?:[<>] )?([\d.]+) %", words)[1]) / 100
+    assert 0 < number < 1
+    if words[0] == "<":
+        assert 0 < share < number == pytest.approx(0.0001)
+    elif words[0] == ">":
+        assert 1 > share > number == pytest.approx(0.9999)
+    else:
+        assert abs(number - share) <= 0.5001 * 10 ** -(2 + places)
+
+
+def test_amounts_of_the_report_never_look_whole():
+    """A year in which one slot is wrong for a day is not 100 %, on a card, in a list or in a drawing."""
+    share = 1 - 1 / (258 * 365 * 10)
+    assert report._amount(share, "share") == "> 99.99 %"
+    assert report._amount(1 - 0.004, "share") == "99.60 %"
+    assert report._amount(1.0, "share") == "100.0 %"
+    assert charts._fine(share) == "> 99.99 %"
+    assert charts._fine(1.0) == "100 %"
+    assert charts._part(9999.9, 10000.0) == "2.8 h (> 99.99 %)"
 
 
 # -- The ladder and pictures of their own ---------------------------------------------------------------
