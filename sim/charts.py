@@ -962,7 +962,9 @@ def operation_gaps(document: Mapping[str, Any]) -> Chart:
     return Chart(_svg(figure, "gaps"), alt, _gap_table(situations), figure=figure)
 
 
-_GAP_TICKS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+_GAP_TICKS: Final = (
+    0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0,
+)  # fmt: skip
 
 
 def _gap_limits(situations: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
@@ -971,7 +973,7 @@ def _gap_limits(situations: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     ratios = [row["ratio"] for row in rows]
     ends = [end for row in rows for end in (row["low"], row["high"]) if end and np.isfinite(end)]
     low, high = min([0.5, *ratios, *ends]), max([2.0, *ratios, *ends])
-    return max(low / 1.25, 0.008), min(high * 1.25, 125.0)
+    return max(low / 1.25, 0.004), min(high * 1.25, 250.0)
 
 
 def _draw_gap(axes: Axes, number: int, row: Mapping[str, Any], low: float, most: float) -> None:
@@ -1020,8 +1022,8 @@ def _value_words(value: float | None, unit: str) -> str:
         return NOTHING
     if unit == "share":
         return _fine(value)
-    if unit == "s":
-        return duration(value)
+    if unit == "s" or (unit == "h" and 0 < abs(value) < 1):
+        return duration(value * (3600 if unit == "h" else 1))
     text = f"{value:,.0f}" if abs(value) >= 100 or float(value).is_integer() else f"{value:.3g}"
     return f"{text} {printable(unit)}"
 

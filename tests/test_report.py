@@ -506,6 +506,23 @@ def test_gaps_without_ratio_say_the_difference(ends, better, words, colour):
     assert re.findall(r"fill: var\(--(\w+)\)[^>]*>" + re.escape(words), chart.svg) == [colour]
 
 
+def test_gaps_show_times_in_their_best_unit():
+    """Less than an hour is told in minutes, seconds as a duration; the ends of a far interval are drawn."""
+    rows = [
+        gap("a", 0.5, 60.0, 1 / 120, 1 / 130, 1 / 110),
+        gap("b", 90.0, 9000.0, 0.01, unit="s"),
+        gap("c", 0, 2, None),
+    ]
+    chart = operation_gaps({"situations": [{"name": "x", "rows": rows}]})
+    assert [row[1:3] for row in chart.table.rows] == [["30.0 min", "60 h"], ["90 s", "2.5 h"], ["0 h", "2 h"]]
+    left, right = re.findall(
+        r'<path d="M ([\d.]+) [\d.]+ \nL ([\d.]+) [^"]*"[^>]*stroke-width: 2.4', chart.svg
+    )[0]
+    # From 1/162.5 at 268 px to 2.5 at 668 px: 1/130 lies log(1.25) above the lower end, 1/110 log(162.5/110).
+    assert float(left) * 4 / 3 == pytest.approx(268 + 400 * np.log(1.25) / np.log(406.25), abs=0.1)
+    assert float(right) * 4 / 3 == pytest.approx(268 + 400 * np.log(162.5 / 110) / np.log(406.25), abs=0.1)
+
+
 def test_gaps_lie_on_a_logarithmic_scale():
     """Half and double are equally far from no difference, to the pixel."""
     rows = [gap("half", 1, 2, 0.5, 0.4, 0.625), gap("double", 2, 1, 2.0, 1.6, 2.5)]
