@@ -109,6 +109,31 @@ class TestLooks:
         assert world.warehouse.missing == {}
         assert world.ledger.on_hand == [15]
 
+    def test_small_difference_is_believed(self):
+        """Up to recount_above differences of a slot are posted after the first look, even a wrong one."""
+        world = store(counting={"recount_above": 1})
+        world.stock_box("1-01-1")
+        world.blind(box0=[0])
+        count(world, "1-01-1")
+        assert story(world)[:4] == [
+            "slot_counted count=0 slot=1-01-1 method=0 look=0 robot=0 recorded=1 seen=0",
+            "count_difference count=0 slot=1-01-1 box=0 what=missing verdict=confirmed",
+            "error_made error=0 cause=miscount box=0 mask=0 slot=1-01-1",
+            "box_recorded box=0 place=outside why=count",
+        ]
+        assert world.facts("slot_held") == []
+
+    def test_more_differences_bring_a_second_look(self):
+        """Two differences with recount_above = 1 are looked at again."""
+        world = store(counting={"recount_above": 1})
+        world.stock_box("1-01-1")
+        world.stock_box("1-01-1")
+        world.blind(box0=[0], box1=[0])
+        count(world, "1-01-1")
+        assert [f["look"] for f in world.facts("slot_counted")] == [0, 1]
+        assert [f["verdict"] for f in world.facts("count_difference")] == [0, 0, 2, 2]
+        assert world.facts("error_made") == []
+
     def test_other_box_at_the_second_look(self):
         """Where the second look misses another box a third decides; a box that only one look missed is not lost."""
         world = store(boxes_per_slot=5)
