@@ -254,7 +254,7 @@ class Flows:
             day = self._later(today, lag, params.days_min, params.days_max)
             self._empties_due[day] = self._empties_due.get(day, 0) + 1
 
-    def emptied(self, box: int) -> None:  # noqa: ARG002 - empty boxes are all alike
+    def emptied(self) -> None:
         """The last meter has left a box at the pick station."""
         if self.empties is not None:
             self.empties.emptied()

@@ -13,7 +13,7 @@ from sim.scenario import Loaded, Scenario
 
 
 class Rule(NamedTuple):
-    """Keys (all below a path, or some below a table), when they act, and what stands in their way."""
+    """Keys of a table, when they act, and what stands in their way; `*` means all, `-key` all but that."""
 
     table: str
     keys: tuple[str, ...]
@@ -62,8 +62,15 @@ RULES: Final = (
         "returns", ("unused_days_min", "unused_days_max"), lambda s: s.returns.unused_share > 0,
         "returns.unused_share = 0",
     ),
-    Rule("returns", ("*", "-unused_share", "-unused_days_min", "-unused_days_max"), _takes_removed,
-         "returns.share_here = 0"),
+    Rule(
+        "returns", ("arrive_at",),
+        lambda s: s.returns.share_here > 0 or s.returns.unused_share > 0 or s.empties.track,
+        "no returns and no empties.track",
+    ),
+    Rule(
+        "returns", ("*", "-unused_share", "-unused_days_min", "-unused_days_max", "-arrive_at"),
+        _takes_removed, "returns.share_here = 0",
+    ),
     Rule("reverify", _ANY, lambda s: s.reverify.on, "reverify.on = false"),
     Rule("empties", _ANY, lambda s: s.empties.track, "empties.track = false"),
     Rule("control", ("recall_first",), lambda s: bool(s.control.recalls), "no control.recalls"),

@@ -742,8 +742,7 @@ class Warehouse:
     def open_in_slot(self, box: int) -> None:
         """A person opens a box where it stands and counts its meters; damaged ones go to scrap."""
         ledger = self.ledger
-        is_new = box not in self._open_left
-        if is_new:
+        if box not in self._open_left:
             self._register_open(box)
         if box in ledger.ready:
             ledger.ready.remove(box)
@@ -754,6 +753,8 @@ class Warehouse:
             del self._open_left[box]
             self._open_of[ledger.sku[box]].remove(box)
             self._offer(box)
+        elif not ledger.mask[box]:  # nothing is left in it: it is fetched to leave
+            self._want_open(box, NONE, 0)
 
     def _want_open(self, box: int, order: int, meters: int) -> None:
         """Somebody wants meters of an open box (or to count them): it comes to the pick station."""
@@ -864,7 +865,7 @@ class Warehouse:
             self.mishaps.left(box)
             self._relocate(box, layout.outside, NONE, NONE)
             if self.flows is not None:
-                self.flows.emptied(box)
+                self.flows.emptied()
             if self.on_box_out is not None:
                 self.on_box_out(sku)
             return

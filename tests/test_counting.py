@@ -363,6 +363,16 @@ class TestMeters:
         assert took == [108_000, 60_000]
         assert world.facts("box_moved", robot=0) == []
 
+    def test_box_found_empty_leaves(self):
+        """A box that a person opens in its slot and finds empty is fetched, and the empty box leaves."""
+        world = store(counting={"method": "bar-code"})
+        world.stock_box("1-01-1", meters=1)
+        world.lose(0, 1).chance(0.0)
+        count(world, "1-01-1", seconds=2 * HOUR_S)
+        assert world.ledger.on_hand == [0]
+        assert [f["box"] for f in world.facts("box_emptied")] == [0]
+        assert world.ledger.boxes_in(world.slot("1-01-1")) == []
+
     def test_overlooked_meter_is_refuted(self):
         """A person who overlooks a meter has a right box opened: nothing was wrong, and it may be had whole again."""
         world = store(counting={"method": "bar-code"}, staging={"loose_rack_boxes": 0})

@@ -39,6 +39,12 @@ from sim.unused import RULES, without_effect
             ],
         ),
         (["returns.unused_share=0.1", "returns.unused_days_min=1"], []),
+        (
+            ["returns.arrive_at='17:10'"],
+            ["returns.arrive_at: no effect with no returns and no empties.track"],
+        ),
+        (["returns.arrive_at='17:10'", "returns.unused_share=0.1"], []),
+        (["returns.arrive_at='17:10'", "empties.track=true"], []),
         (["reverify.days_min=1"], ["reverify.days_min: no effect with reverify.on = false"]),
         (["empties.nested=2"], ["empties.nested: no effect with empties.track = false"]),
         (["control.recall_first=true"], ["control.recall_first: no effect with no control.recalls"]),
