@@ -4,7 +4,7 @@ PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check -q install
 SUM     = $(shell cat $(1) pyproject.toml | cksum | cut -d' ' -f1)
 CORE   := $(VENV)/.core-$(call SUM,requirements.lock)
 DEV    := $(VENV)/.dev-$(call SUM,requirements-dev.lock)
-LOCKED := --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-config
+LOCKED := --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-config
 
 .DEFAULT_GOAL := help
 .PHONY: help run test slow bench lint pictures lock clean

@@ -48,6 +48,9 @@ PoliciesOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Prints one JSON object.")]
 
+_INTERRUPTED_QUERY: Final = "Query interrupted"
+"""What DuckDB makes of Ctrl-C while it works."""
+
 _MOST_EVENTS: Final = 100
 """How many events of a history people are shown when they do not say how many."""
 
@@ -74,6 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in lines:
             print(line, file=sys.stderr)  # noqa: T201
         return 2
+    except RuntimeError as error:
+        if str(error) != _INTERRUPTED_QUERY:
+            raise
+        return 130
     return code if isinstance(code, int) else 0
 
 
