@@ -148,6 +148,41 @@ class Trace:
             if from_seq < block.first + len(block.kinds):
                 yield from block.rows(max(from_seq - block.first, 0))
 
+    def packed(self, from_seq: int = 0) -> Iterator[tuple[bytes, bytes]]:
+        """The facts from number `from_seq` on as pairs (kinds, data): a byte a fact, and the hashed bytes.
+
+        `extend` takes them in again, in another process too.
+        """
+        self.seal()
+        for block in self._blocks:
+            start = max(from_seq - block.first, 0)
+            if start < len(block.kinds):
+                yield bytes(block.kinds[start:]), bytes(block.data[block.offset(start) :])
+
+    def extend(self, kinds: bytes, data: bytes) -> None:
+        """Take in facts as `packed` gives them, behind those that are here.
+
+        Raises FactsError when they do not fit together; none of them is taken in then.
+        """
+        self.seal()
+        numbers = np.frombuffer(kinds, np.uint8)
+        if numbers.max(initial=0) >= len(BY_NUMBER) or int(_SIZES[numbers].sum()) != len(data):
+            raise FactsError("trace: expected packed facts, found other bytes: they are torn or altered")
+        start = done = 0
+        while done < len(kinds):
+            if not self._blocks or len(self._blocks[-1].kinds) >= PART_ROWS:
+                self._blocks.append(_Block(first=len(self)))
+            block = self._blocks[-1]
+            some = kinds[done : done + PART_ROWS - len(block.kinds)]
+            end = start + int(_SIZES[numbers[done : done + len(some)]].sum())
+            block.kinds += some
+            block.data += data[start:end]
+            start, done = end, done + len(some)
+        if done:
+            last = len(data) - int(_SIZES[numbers[-1]])
+            self._last_ms = int.from_bytes(data[last : last + 8], "little", signed=True)
+        self._hash.update(data)
+
     def _of_kinds(self, numbers: set[int]) -> Iterator[tuple[int, ...]]:
         for block in self._blocks:
             offsets = block.offsets()
@@ -289,6 +324,29 @@ class _Block:
         starts: npt.NDArray[np.int64] = np.cumsum(sizes) - sizes
         return starts
 
+    def offset(self, start: int) -> int:
+        """Where in `data` the fact of that number within the block starts."""
+        if start == 0:
+            return 0
+        return int(_SIZES[np.frombuffer(bytes(self.kinds[:start]), np.uint8)].sum())
+
+    def records(self, start: int) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.void]]]:
+        """From a fact within the block on: each kind with the numbers of its facts and their records."""
+        kinds = np.frombuffer(bytes(self.kinds[start:]), np.uint8)
+        sizes = _SIZES[kinds]
+        starts = np.cumsum(sizes) - sizes + self.offset(start)
+        for number in np.unique(kinds).tolist():
+            at = np.flatnonzero(kinds == number)
+            yield number, at + (self.first + start), _records(self.data, number)[starts[at]]
+
+    def times(self, start: int) -> npt.NDArray[np.int64]:
+        """The times of the facts from one within the block on."""
+        sizes = _SIZES[np.frombuffer(bytes(self.kinds[start:]), np.uint8)]
+        starts = np.cumsum(sizes) - sizes + self.offset(start)
+        stamps = np.ndarray((len(self.data) - 7,), "<i8", buffer=self.data, strides=(1,))
+        times: npt.NDArray[np.int64] = stamps[starts].astype(np.int64)
+        return times
+
     def table(self, name: str) -> Columns:
         """The columns of one kind."""
         kind = KINDS[name]
@@ -301,9 +359,8 @@ class _Block:
         return columns
 
     def rows(self, start: int) -> Iterator[tuple[int, ...]]:
-        kinds = bytes(self.kinds)
-        offset = int(_SIZES[np.frombuffer(kinds[:start], np.uint8)].sum())
-        for kind in kinds[start:]:
+        offset = self.offset(start)
+        for kind in bytes(self.kinds[start:]):
             packer = _STRUCTS[kind]
             yield packer.unpack_from(self.data, offset)
             offset += packer.size
