@@ -223,8 +223,9 @@ def _parameter_table(
         if "properties" in node and not default:
             about = f"a table of its own, see `{name}` below"
         limits = describe(node).replace("'", "`")
-        rows.append([_code(name), default, node.get("unit", ""), limits, node.get("origin", ""), about])
-    return _table(["key", "default", "unit", "may be", "origin", "what it is"], rows)
+        live = "yes" if node.get("live") else ""
+        rows.append([_code(name), default, node.get("unit", ""), limits, node.get("origin", ""), live, about])
+    return _table(["key", "default", "unit", "may be", "origin", "mid-run", "what it is"], rows)
 
 
 def _default(value: Any, *, needed: bool) -> str:
@@ -243,6 +244,18 @@ def kpis() -> str:
         rows = [[_code(name), KPIS[name].unit, KPIS[name].better, KPIS[name].sentence] for name in names]
         parts.append(f"## {heading}\n\n{_table(['name', 'unit', 'better', 'what it is'], rows)}")
     return "\n\n".join(parts)
+
+
+def command_table() -> str:
+    """Every command with its arguments, as `sim.commands` lists them."""
+    from sim.commands import COMMANDS
+
+    rows = []
+    for name, kind in COMMANDS.items():
+        fields = kind.params.model_fields.items()
+        arguments = ", ".join(_code(field if value.is_required() else f"{field}?") for field, value in fields)
+        rows.append([_code(name), arguments, kind.sentence])
+    return _table(["command", "arguments", "what it does"], rows)
 
 
 def facts() -> str:
@@ -802,6 +815,7 @@ def best_found() -> str:
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "parameters": parameters,
     "kpis": kpis,
+    "commands": command_table,
     "facts": facts,
     "codes": codes,
     "modules": modules,

@@ -5,6 +5,7 @@ command needs is imported inside it, so that `meterhouse --help` stays quick.
 """
 
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from sim.commands import Entry
     from sim.history import StoreState
     from sim.kpis import Kpi
     from sim.scenario import Loaded
@@ -107,11 +109,15 @@ def run(
         float | None, typer.Option(metavar="N", help="Advances in slices of N simulated minutes.")
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Reads the state after every slice.")] = False,
+    commands: Annotated[
+        Path | None, typer.Option(metavar="LOG.json", help="Gives the run the commands of a log.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Simulates a scenario and prints its KPIs."""
+    from sim.commands import read_log
     from sim.results import ResultError, refuse_folder
-    from sim.scenario import load
+    from sim.scenario import build_layout, load
 
     loaded = load(scenario, [*(set_ or ()), *([] if policy is None else [_set_policy(policy)])])
     if out is not None:
@@ -120,13 +126,18 @@ def run(
         raise ResultError([f"--slice-min: expected at least a millisecond, found {slice_min:g}"])
     if seed is not None and seed >= 2**63:
         raise ResultError([f"--seed: expected a whole number below {2**63:,}, found {seed}"])
+    if commands is not None and replications > 1:
+        raise ResultError([f"--commands: expected one run, found --replications {replications}"])
     first = loaded.scenario.seed if seed is None else seed
+    log = []
+    if commands is not None:
+        log = read_log(commands, loaded.scenario, build_layout(loaded.scenario))
     _note(loaded)
     if replications > 1:
         _run_many(loaded, range(first, first + replications), out, json=json)
     else:
         slice_ms = None if slice_min is None else max(1, round(slice_min * 60_000))
-        _run_once(loaded, first, out, slice_ms, watch=watch, json=json)
+        _run_once(loaded, first, out, slice_ms, log, watch=watch, json=json)
 
 
 @app.command()
@@ -196,7 +207,8 @@ def show(
             continue
         facts, name = field_facts(path), dotted(path)
         texts = {key: facts.get(key, "") for key in ("unit", "origin", "description")}
-        rows.append({"path": name, "value": value, **texts, "from": loaded.origins[name]})
+        is_live = bool(facts.get("live", False))
+        rows.append({"path": name, "value": value, **texts, "live": is_live, "from": loaded.origins[name]})
     if json:
         about = {"scenario": loaded.scenario.name, "scenario_id": scenario_id(loaded.scenario)}
         _write_json({**about, "question": loaded.scenario.question, "values": rows})
@@ -531,6 +543,42 @@ def trace(
 
 
 @app.command()
+def why(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The result folder of a run.")],
+    task: Annotated[int, typer.Argument(min=0, metavar="TASK", help="The number of a task.")],
+    no_consequences: Annotated[
+        bool, typer.Option("--no-consequences", help="Does not play what other choices would have changed.")
+    ] = False,
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.py:FUNCTION", help="The rule of your own that the run followed."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Says why a task got its slot, its box and its robot."""
+    from sim.commands import Entry
+    from sim.ownrule import is_own
+    from sim.results import ResultError, read_result
+    from sim.why import explain_apart, loaded_of
+    from sim.words import show
+
+    if policy is not None and not is_own(policy):
+        raise ResultError([f"--policy: expected FILE.py:FUNCTION, found {show(policy)}"])
+    _rules([] if policy is None else [policy])
+    result = read_result(folder)
+    with _progress(f"task {task}") as advance:
+        told = explain_apart(
+            loaded_of(folder, result.scenario), result.seed, [Entry(*given[:4]) for given in result.commands],
+            task, consequences=not no_consequences, until_ms=result.end_ms, trace=result.trace,
+            progress=advance,
+        )  # fmt: skip
+    if json:
+        _write_json(told)
+    else:
+        _print_why(told)
+
+
+@app.command()
 def stock(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="The result folder of a run.")],
     at: Annotated[
@@ -548,7 +596,9 @@ def stock(
     if by not in BY:
         raise ResultError([f"--by: expected {one_of(BY)}, found {show(by)}{near(by, BY)}"])
     result = read_result(folder)
-    told = stock_report(result.trace, result.layout, result.scenario, t_ms=_instant(at, result.end_ms), by=by)
+    told = stock_report(
+        result.trace, result.layout, result.scenario_at_end, t_ms=_instant(at, result.end_ms), by=by
+    )
     if json:
         _write_json(_stock_document(told))
     else:
@@ -1019,6 +1069,132 @@ def _story_table(run: "Run", story: "Story") -> "Table":
     return table
 
 
+# --- reasons ---------------------------------------------------------------------------------------------
+
+
+def _print_why(told: dict[str, Any]) -> None:
+    """A task, then each of its decisions: a sentence, and tables of what it was chosen from."""
+    console = _console()
+    console.print(_filled(told["task"]["sentence"], console), highlight=False)
+    for decision in told["decisions"]:
+        console.print()
+        console.print(_filled(decision["sentence"], console), style="bold", highlight=False)
+        if "rule" in decision and decision["rule"]["sentence"]:
+            rule = decision["rule"]
+            console.print(_filled(f"{rule['name']}: {rule['sentence']}", console), highlight=False)
+        tables = _robot_tables if decision["kind"] == "robot" else _choice_tables
+        for table in tables(decision):
+            console.print()
+            console.print(table)
+        if consequences := decision.get("consequences"):
+            console.print()
+            console.print(_filled(consequences["sentence"], console), highlight=False)
+            if consequences["branches"]:
+                console.print()
+                console.print(_consequence_table(decision))
+    console.print()
+    console.print(_filled(told["verified"]["sentence"], console), highlight=False)
+
+
+def _choice_tables(decision: dict[str, Any]) -> "Iterator[Table]":
+    """What took slots or boxes, the best that were left, what other rules would have chosen."""
+    what, many = ("slot", "slots") if decision["kind"] == "slot" else ("box", "boxes")
+    counts = decision["constraints"]
+    table = _table(">", many, first="what took them")
+    for row in counts["removed"]:
+        if row[many]:
+            table.add_row(row["constraint"].replace("_", " "), f"{row[many]:,}")
+    table.add_row("left", f"{counts['left']:,}", style="bold")
+    yield table
+    yield _slot_table(decision) if what == "slot" else _box_table(decision)
+    if decision["others"]:
+        table = _table(*["stack"] * _has_stacks(decision), ">", "port", "<", "rules", first=f"{what} named")
+        for row in decision["others"]:
+            cells = [str(row.get("column"))] * _has_stacks(decision)
+            port = "" if row["port_s"] is None else _duration(row["port_s"])
+            style = "bold" if row["is_chosen"] else None
+            table.add_row(row[what] or "none", *cells, port, ", ".join(row["rules"]), style=style)
+        yield table
+
+
+def _has_stacks(decision: dict[str, Any]) -> bool:
+    """Whether rules differ in the stack of a slot: it is then told."""
+    named = [row["slot"] for row in decision["others"]] if decision["kind"] == "slot" else []
+    return len(set(named)) < len(named)
+
+
+def _slot_table(decision: dict[str, Any]) -> "Table":
+    measure = decision["rule"]["measure"]
+    more = [] if measure is None else [">", measure["name"]]
+    table = _table(
+        ">", "from port", ">", "to port", ">", "boxes", ">", "places", "own lot", *more, first="best slots"
+    )
+    for row in decision["best"]:
+        boxes = f"{row['boxes']:,}" + (f" + {row['kept']:,} coming" if row["kept"] else "")
+        value = [] if measure is None else [_amount(row["measure"], measure["unit"])]
+        own = "yes" if row["own_lot"] else ""
+        ways = [_duration(row[key]) for key in ("port_s", "out_s")]
+        table.add_row(row["slot"], *ways, boxes, f"{row['capacity']:,}", own, *value)
+    return table
+
+
+def _box_table(decision: dict[str, Any]) -> "Table":
+    is_dug = any(row["blockers"] for row in decision["best"])
+    table = _table(
+        "verified", ">", "age", "place", ">", "to port", *[">", "boxes on it"] * is_dug, first="best boxes"
+    )
+    for row in decision["best"]:
+        cells = [row["verified"], _count(row["age_days"], "day"), row["place"], _duration(row["port_s"])]
+        table.add_row(row["box"], *cells, *[str(row["blockers"])] * is_dug)
+    return table
+
+
+def _robot_tables(decision: dict[str, Any]) -> "Iterator[Table]":
+    """What each robot did, and with what each dispatch rule would have begun."""
+    from sim.why import ACTIVITY_WORDS
+
+    table = _table("at", "since", "doing", ">", "boxes", first="robot")
+    for row in decision["robots"]:
+        style = "bold" if row["is_chosen"] else None
+        since = _clock(round(1000 * row["since_s"]))
+        table.add_row(
+            row["robot"], row["place"], since, ACTIVITY_WORDS[row["activity"]], str(row["boxes"]), style=style
+        )
+    yield table
+    table = _table(">", "task", "<", "rules", first="first by rule")
+    for row in decision["others"]:
+        style = "bold" if row["is_chosen"] else None
+        table.add_row(row["class"].replace("_", " "), str(row["task"]), ", ".join(row["rules"]), style=style)
+    yield table
+
+
+def _consequence_table(decision: dict[str, Any]) -> "Table":
+    """What each other choice would have changed, below what the run has."""
+    from sim.why import FIGURES
+
+    told, what = decision["consequences"], decision["kind"]
+    names = [name for name, value in told["run"].items() if value is not None]
+    heads = [text for name in names for text in (">", _kpi_name(name))]
+    table = _table(*heads, first="instead")
+    chosen = decision["best"][0] if what == "slot" else decision["box"]
+    table.add_row(
+        chosen[what], *(_figure(told["run"][name], FIGURES[name].unit) for name in names), style="bold"
+    )
+    for row in told["branches"]:
+        differences = row["differences"] or {}
+        cells = [_figure(differences.get(name), FIGURES[name].unit, sign="+") for name in names]
+        stack = f" stack {row['column']}" if what == "slot" and row["slot"] == chosen["slot"] else ""
+        table.add_row(f"{row[what]}{stack}", *cells)
+    return table
+
+
+def _figure(value: float | None, unit: str, sign: str = "") -> str:
+    """A figure, or (with a sign) by how much one is more or less; nothing for one that is the same."""
+    if value is None or (sign and abs(value) < 0.05):
+        return ""
+    return f"{value:{sign},.1f} s" if unit == "s" else f"{value:{sign},.0f}"
+
+
 # --- benchmarks ------------------------------------------------------------------------------------------
 
 
@@ -1122,13 +1298,14 @@ def _note(loaded: "Loaded") -> None:
 
 
 def _run_once(
-    loaded: "Loaded", seed: int, out: Path | None, slice_ms: int | None, *, watch: bool, json: bool
-) -> None:
+    loaded: "Loaded", seed: int, out: Path | None, slice_ms: int | None, log: "Sequence[Entry]", *,
+    watch: bool, json: bool,
+) -> None:  # fmt: skip
     from sim.kpis import RunFacts, limits
     from sim.results import summary, write_result
 
     with _progress(loaded.scenario.name) as advance:
-        result, facts = _simulate(loaded, seed, advance, slice_ms, out, watch=watch)
+        result, facts = _simulate(loaded, seed, advance, slice_ms, out, log, watch=watch)
     kpis = result.kpis()
     about = summary(result, kpis, limits(RunFacts.of(result)))
     if out is not None:
@@ -1145,9 +1322,26 @@ def _run_once(
         console.print(split)
     console.print()
     console.print(_filled(about["limits"], console), style="bold", highlight=False)
+    if result.commands:
+        console.print()
+        _print_commands(console, result)
     console.print(f"\n{len(result.trace):,} facts, digest {result.digest}", highlight=False, soft_wrap=True)
     if out is not None:
         console.print(f"results in {out}, report in {out / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _print_commands(console: "Console", result: "Result") -> None:
+    """Say how many commands were applied, and why the others were not."""
+    from sim.words import printable
+
+    refused = [given for given in result.commands if not given.applied]
+    count = _count(len(result.commands) - len(refused), "command")
+    console.print(f"{count} applied, {len(refused):,} rejected{':' if refused else ''}", highlight=False)
+    for given in refused[:_MOST_LISTED]:
+        reason = printable(given.reason)
+        console.print(f"  {given.sequence} {given.type}, {_clock(given.t_ms)}: {reason}", soft_wrap=True)
+    if len(refused) > _MOST_LISTED:
+        console.print(f"  and {len(refused) - _MOST_LISTED:,} more")
 
 
 def _simulate(
@@ -1156,20 +1350,25 @@ def _simulate(
     advance: Callable[[float], None],
     slice_ms: int | None,
     out: Path | None,
+    log: "Sequence[Entry]" = (),
     *,
     watch: bool,
 ) -> "tuple[Result, FactsWriter | None]":
     """A run to its end, in slices, which change nothing; its facts go to the folder as they come."""
     from sim.calendar import DAY_MS
+    from sim.commands import replay
     from sim.results import begin_result
     from sim.simulation import Simulation
 
     simulation = Simulation(loaded, seed=seed)
     facts = None if out is None else begin_result(simulation.trace, simulation.names(), out)
-    step = slice_ms or DAY_MS
+    step, given = slice_ms or DAY_MS, 0
     try:
         while simulation.now_ms < simulation.end_ms:
-            simulation.advance(min(simulation.end_ms, (simulation.now_ms // step + 1) * step))
+            until_ms = min(simulation.end_ms, (simulation.now_ms // step + 1) * step)
+            due = bisect_right(log, until_ms, lo=given, key=lambda entry: entry.t_ms)
+            replay(simulation, log[given:due], until_ms)
+            given = due
             if watch:
                 simulation.snapshot()
             if facts is not None:
@@ -1424,6 +1623,12 @@ def _list_profiles() -> Rows:
     ]
 
 
+def _list_commands() -> Rows:
+    from sim.commands import COMMANDS
+
+    return _sentences(COMMANDS)
+
+
 LISTS: Final[dict[str, tuple[str, Callable[[], Rows]]]] = {
     "policies": ("which slot takes a box (policy.allocation)", _list_policies),
     "retrieval": ("which boxes leave (policy.retrieval)", _list_retrieval),
@@ -1434,6 +1639,7 @@ LISTS: Final[dict[str, tuple[str, Callable[[], Rows]]]] = {
     "count-methods": ("how a slot is counted (counting.method)", _list_count_methods),
     "errors": ("how truth and records part (records.*)", _list_errors),
     "faults": ("what breaks (faults.*)", _list_faults),
+    "commands": ("what a run may be told while it goes on", _list_commands),
     "profiles": ("how many boxes each slot holds (layout.profile)", _list_profiles),
     "scenarios": ("the scenarios that ship, with their questions", _list_scenarios),
     "kpis": ("what is measured", _list_kpis),

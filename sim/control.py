@@ -53,7 +53,9 @@ class ControlParams(Params):
 
     recalls: list[RecallParams] = fact([], "lots that are recalled")
     recall_first: StrictBool = fact(
-        False, "whether recalled boxes are fetched beside orders at once; else while no order waits"
+        False,
+        "whether recalled boxes are fetched beside orders at once; else while no order waits",
+        live=True,
     )
     safety_days: JsonFloat = fact(
         2.0, "safety stock of each SKU, in days of its mean demand", unit="days", origin="assumption", ge=0,

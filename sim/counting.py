@@ -56,59 +56,79 @@ MOST_LOOKS: Final = 3
 class CertifyParams(Params):
     """What a sample count is to prove."""
 
-    accuracy: JsonFloat = fact(0.99, "share of slots that are right", origin="assumption", gt=0, le=1)
-    confidence: JsonFloat = fact(0.95, "confidence with which that is said", origin="assumption", gt=0, lt=1)
+    accuracy: JsonFloat = fact(
+        0.99, "share of slots that are right", origin="assumption", gt=0, le=1, live=True
+    )
+    confidence: JsonFloat = fact(
+        0.95, "confidence with which that is said", origin="assumption", gt=0, lt=1, live=True
+    )
 
 
 class CountingParams(Params):
     """How the store counts its stock; `meterhouse list plans` says what each plan does."""
 
-    plan: str = fact("passive", "which slots are counted when")
-    method: str = fact("camera", "how a slot is looked at first")
-    recount: str = fact("camera", "how a difference is looked at again")
+    plan: str = fact("passive", "which slots are counted when", live=True)
+    method: str = fact("camera", "how a slot is looked at first", live=True)
+    recount: str = fact("camera", "how a difference is looked at again", live=True)
     recount_above: JsonInt = fact(
         0, "differences of a slot up to which its first look is believed; more bring a second one",
-        unit="boxes", origin="assumption", ge=0, le=1_000_000,
+        unit="boxes", origin="assumption", ge=0, le=1_000_000, live=True,
     )  # fmt: skip
     interval_days: JsonInt = fact(
-        28, "days between two full counts, or two samples", unit="days", origin="assumption", ge=1, le=3660
+        28,
+        "days between two full counts, or two samples",
+        unit="days",
+        origin="assumption",
+        ge=1,
+        le=3660,
+        live=True,
     )
     slots_per_day: JsonInt = fact(
         13, "slots that a cyclic, ABC or risk plan counts on a working day", unit="slots",
-        origin="assumption", ge=1, le=1_000_000,
+        origin="assumption", ge=1, le=1_000_000, live=True,
     )  # fmt: skip
     every_accesses: JsonInt = fact(
         1, "boxes put into or taken out of a slot between two counts on access", unit="boxes",
-        origin="assumption", ge=1, le=1_000_000,
+        origin="assumption", ge=1, le=1_000_000, live=True,
     )  # fmt: skip
-    at: TimeOfDay = fact("18:00", "time of day at which a plan names its slots", origin="assumption")
+    at: TimeOfDay = fact(
+        "18:00", "time of day at which a plan names its slots", origin="assumption", live=True
+    )
     hours: Literal["closed", "any"] = fact(
         "closed", "when robots go on with planned counts: outside shifts (the few visits already begun are"
         " finished), or whenever they are free",
-        origin="assumption",
+        origin="assumption", live=True,
     )  # fmt: skip
     camera_slot_s: JsonFloat = fact(
-        5.0, "to look at a slot by camera", unit="s/slot", origin="derived", ge=0, le=86400
+        5.0, "to look at a slot by camera", unit="s/slot", origin="derived", ge=0, le=86400, live=True
     )
-    camera_box_s: JsonFloat = fact(1.0, "for each box in it", unit="s/box", origin="derived", ge=0, le=86400)
+    camera_box_s: JsonFloat = fact(
+        1.0, "for each box in it", unit="s/box", origin="derived", ge=0, le=86400, live=True
+    )
     rfid_slot_s: JsonFloat = fact(
-        5.0, "an RFID pass over a slot", unit="s/pass", origin="assumption", ge=0, le=86400
+        5.0, "an RFID pass over a slot", unit="s/pass", origin="assumption", ge=0, le=86400, live=True
     )
     barcode_per_h: JsonFloat = fact(
-        500.0, "meters that a person counts by bar code", unit="1/h", origin="sourced", gt=0, le=1_000_000
+        500.0,
+        "meters that a person counts by bar code",
+        unit="1/h",
+        origin="sourced",
+        gt=0,
+        le=1_000_000,
+        live=True,
     )
     barcode_right: JsonFloat = fact(
-        0.85, "chance that a box counted by bar code comes out right", origin="sourced", ge=0, le=1
+        0.85, "chance that a box counted by bar code comes out right", origin="sourced", ge=0, le=1, live=True
     )
     handheld_per_h: JsonFloat = fact(
         3750.0, "meters that a person counts by RFID handheld", unit="1/h", origin="sourced", gt=0,
-        le=1_000_000,
+        le=1_000_000, live=True,
     )  # fmt: skip
     approval_h: JsonFloat = fact(
         4.0, "shift hours until a loss or a surplus is approved", unit="h", origin="assumption", ge=0,
-        le=10_000,
+        le=10_000, live=True,
     )  # fmt: skip
-    certify: CertifyParams = fact(CertifyParams(), "what the plan certify proves")
+    certify: CertifyParams = fact(CertifyParams(), "what the plan certify proves", live=True)
 
 
 # -- methods ----------------------------------------------------------------------------------------------
@@ -453,9 +473,9 @@ class Counting:
         self._to_open: deque[int] = deque()
         self._opening: set[int] = set()
         self._turn_of: dict[int, int] = {}
-        first_open = calendar.next_open(0)
-        always_open = calendar.closes_at(first_open) >= FOREVER
-        self._at_any_hour = params.hours == "any" or always_open
+        self._at_any_hour = self._goes_on_at_any_hour()
+        self._start = 0
+        self._has_mornings = False
 
     @property
     def now_ms(self) -> int:
@@ -464,28 +484,56 @@ class Counting:
 
     def start(self) -> None:
         """Let the plan name slots day by day."""
-        self._house.env.process(self._days())
-        if any(METHODS[name].meters for name in (self.params.method, self.params.recount)):
-            self._house.env.process(self._mornings())
+        self._start += 1
+        self._house.env.process(self._days(self._start))
+        self._open_in_mornings(self.params.method, self.params.recount)
         if not self._at_any_hour:
-            self._house.env.process(self._shifts())
+            self._house.env.process(self._shifts(self._start))
 
-    def _days(self) -> "Life":
+    def adopt(self, params: CountingParams) -> None:
+        """Go on with another plan or other numbers; slots that are due are counted as they were to be."""
+        self.params = params
+        self.plan = PLANS[params.plan]
+        self.corrects = self.plan.corrects
+        self._looker = self._looker._replace(params=params)
+        self._at_any_hour = self._goes_on_at_any_hour()
+        self.start()
+        self._feed()
+
+    def use_travel(self, cost: Callable[[int, int], int]) -> None:
+        """Go by other times between slots from the next count on."""
+        self._cost = cost
+        self._turn_of = {}
+
+    def _goes_on_at_any_hour(self) -> bool:
+        calendar = self.calendar
+        always_open = calendar.closes_at(calendar.next_open(0)) >= FOREVER
+        return self.params.hours == "any" or always_open
+
+    def _open_in_mornings(self, *methods: str) -> None:
+        """Where methods count meters, have boxes fetched to be opened whenever people come."""
+        if not self._has_mornings and any(METHODS[name].meters for name in methods):
+            self._has_mornings = True
+            self._house.env.process(self._mornings())
+
+    def _days(self, start: int) -> "Life":
         env, view = self._house.env, CountView(self)
         at = clock_ms(self.params.at)
         while True:
             now = env._now
             wait = (at - now) % DAY_MS
             yield Timeout(env, wait)
+            if start != self._start:
+                return
             slots = self.plan.choose(view)
             if slots:
                 self.count(slots)
             yield Timeout(env, 1)
 
-    def _shifts(self) -> "Life":
+    def _shifts(self, start: int) -> "Life":
         """Planned counts go on whenever a shift ends."""
         env, calendar = self._house.env, self.calendar
-        while True:
+        while start == self._start:
             if calendar.is_open(env._now):
                 yield Timeout(env, calendar.closes_at(env._now) - env._now)
             self._feed()
@@ -496,11 +544,21 @@ class Counting:
 
     # -- what makes a slot due ----------------------------------------------------------------------
 
+    def may_hurry(self, slots: Sequence[int]) -> bool:
+        """Whether any slot can be counted sooner than it would be: it is not due, or waits for its hours."""
+        planned = {look.slot for look in self._planned}
+        return any(slot not in self._due or slot in planned for slot in slots)
+
+    def is_noted(self, box: int) -> bool:
+        """Whether a count has noted that a box is not where it is recorded, and looks again."""
+        return any(noted.get(box) == MISSING for noted in self._noted.values())
+
     def count(self, slots: Sequence[int], *, urgent: bool = False, method: str = "") -> int:
         """Plan a count of slots; those that wait for one anyway are left out. Gives its number, or NONE."""
         if urgent and self._planned:
             self._hurry(set(slots))
         slots = [slot for slot in slots if slot not in self._due and self._layout.capacity[slot]]
+        self._open_in_mornings(method or self.params.method)
         if not slots:
             self._feed()
             return NONE

@@ -150,8 +150,9 @@ VERDICTS: Final = ("noted", "confirmed", "refuted", "lost", "found")
 """What becomes of it: noted at the first look; confirmed or refuted by the second; posted as a loss, or as found."""
 NOTED, CONFIRMED, REFUTED, LOST_POSTED, FOUND_POSTED = range(5)
 
-FAULTS: Final = ("breakdown", "minor_stop", "power", "station", "misshaped_box")
-BREAKDOWN, MINOR_STOP, POWER, STATION, MISSHAPED = range(5)
+FAULTS: Final = ("breakdown", "minor_stop", "power", "station", "misshaped_box", "stopped")
+"""What breaks; `stopped`: nothing does, a command stops a robot until a command sets it to work again."""
+BREAKDOWN, MINOR_STOP, POWER, STATION, MISSHAPED, STOPPED = range(6)
 
 RETURNS: Final = ("unused", "removed", "reverified", "transferred", "scrapped", "recalled")
 """How a box comes back or leaves other than by an order: returned unused, meters removed from customers, for verification

@@ -2,22 +2,36 @@
 
 Times to the next fault are drawn ahead, by (robot, occurrence) or by occurrence alone, each from a stream
 of its own, so that every policy meets the same. A robot asks how long it may work until its next fault and
-cuts its stretch there; one that stands is told. Left out: the people who repair, and spare parts.
+cuts its stretch there; one that stands is told. A command may stop a robot, repair one, or change rates: what
+is drawn ahead then comes sooner or later in proportion, which for exponential times is exact. Left out: the
+people who repair, and spare parts.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pydantic import StrictBool
-from simpy import Event, Timeout
+from simpy import Event, Interrupt, Timeout
 
 from sim.calendar import FOREVER
-from sim.facts import BREAKDOWN, FAULT_BEGAN, FAULT_ENDED, MINOR_STOP, MISSHAPED, NONE, POWER, STATION
+from sim.facts import (
+    BREAKDOWN,
+    FAULT_BEGAN,
+    FAULT_ENDED,
+    MINOR_STOP,
+    MISSHAPED,
+    NONE,
+    POWER,
+    STATION,
+    STOPPED,
+)
 from sim.params import JsonFloat, JsonInt, Params, fact
 from sim.streams import exponential, lognormal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from simpy import Process
 
     from sim.calendar import WorkCalendar
     from sim.clock import Clock
@@ -37,23 +51,35 @@ class FaultParams(Params):
     """
 
     scale: JsonFloat = fact(
-        0.0, "multiple of every rate below; 0: nothing breaks, 1: the rates as given", ge=0, le=10_000
+        0.0,
+        "multiple of every rate below; 0: nothing breaks, 1: the rates as given",
+        ge=0,
+        le=10_000,
+        live=True,
     )
     mtbf_h: JsonFloat = fact(
         500.0, "mean time of a robot between breakdowns, exponential, on the clock `clock`; inf for none",
-        unit="h", origin="sourced", gt=0, allow_inf_nan=True,
+        unit="h", origin="sourced", gt=0, allow_inf_nan=True, live=True,
     )  # fmt: skip
     clock: Literal["operating", "powered", "calendar"] = fact(
         "operating",
         "what counts towards a breakdown: driving, lifting and handling; all time in order; all time",
         origin="assumption",
     )
-    mttr_h: JsonFloat = fact(2.0, "mean time to repair a robot", unit="h", origin="sourced", gt=0, le=10_000)
+    mttr_h: JsonFloat = fact(
+        2.0, "mean time to repair a robot", unit="h", origin="sourced", gt=0, le=10_000, live=True
+    )
     mttr_sd_h: JsonFloat = fact(
-        0.5, "standard deviation of a lognormal repair", unit="h", origin="sourced", ge=0, le=10_000
+        0.5,
+        "standard deviation of a lognormal repair",
+        unit="h",
+        origin="sourced",
+        ge=0,
+        le=10_000,
+        live=True,
     )
     repair_kind: Literal["lognormal", "exponential", "constant"] = fact(
-        "lognormal", "distribution of the time to repair", origin="sourced"
+        "lognormal", "distribution of the time to repair", origin="sourced", live=True
     )
     repairers: JsonInt = fact(
         1,
@@ -61,41 +87,54 @@ class FaultParams(Params):
         origin="assumption",
         ge=1,
         le=50,
+        live=True,
     )
     repair_in_shifts: StrictBool = fact(
-        False, "whether repairs go on in the shifts only, not round the clock", origin="assumption"
+        False, "whether repairs go on in the shifts only, not round the clock", origin="assumption", live=True
     )
     vendor_share: JsonFloat = fact(
         0.2, "share of breakdowns that need the vendor, who repairs round the clock and beside the repairers",
-        origin="assumption", ge=0, le=1,
+        origin="assumption", ge=0, le=1, live=True,
     )  # fmt: skip
     vendor_h: JsonFloat = fact(
-        24.0, "time until the vendor has repaired a robot", unit="h", origin="assumption", gt=0, le=10_000
+        24.0,
+        "time until the vendor has repaired a robot",
+        unit="h",
+        origin="assumption",
+        gt=0,
+        le=10_000,
+        live=True,
     )
     minor_stop_share: JsonFloat = fact(
         0.0005, "chance of a minor stop in a mission: a task that a robot takes", unit="1/task",
-        origin="assumption", ge=0, le=1,
+        origin="assumption", ge=0, le=1, live=True,
     )  # fmt: skip
     minor_stop_min: JsonFloat = fact(
-        5.0, "mean time to clear a minor stop, lognormal", unit="min", origin="assumption", gt=0, le=100_000
+        5.0,
+        "mean time to clear a minor stop, lognormal",
+        unit="min",
+        origin="assumption",
+        gt=0,
+        le=100_000,
+        live=True,
     )
     minor_stop_sd_min: JsonFloat = fact(
-        2.5, "its standard deviation", unit="min", origin="assumption", ge=0, le=100_000
+        2.5, "its standard deviation", unit="min", origin="assumption", ge=0, le=100_000, live=True
     )
     minor_stop_in_shifts: StrictBool = fact(
-        True, "whether clearing a minor stop begins in a shift only", origin="assumption"
+        True, "whether clearing a minor stop begins in a shift only", origin="assumption", live=True
     )
     power_failures_per_year: JsonFloat = fact(
         2.0, "failures of power or network, exponential, calendar clock: every robot stops where it is,"
         " people go on",
-        unit="1/year", origin="assumption", ge=0, le=100_000,
+        unit="1/year", origin="assumption", ge=0, le=100_000, live=True,
     )  # fmt: skip
     power_failure_h: JsonFloat = fact(
-        1.0, "how long each lasts", unit="h", origin="assumption", gt=0, le=10_000
+        1.0, "how long each lasts", unit="h", origin="assumption", gt=0, le=10_000, live=True
     )
     blocked_per_day: JsonFloat = fact(
         2.0, "times that the outbound station is blocked or left, exponential, calendar clock",
-        unit="1/day", origin="assumption", ge=0, le=10_000,
+        unit="1/day", origin="assumption", ge=0, le=10_000, live=True,
     )  # fmt: skip
     blocked_min: JsonFloat = fact(
         10.0,
@@ -104,14 +143,34 @@ class FaultParams(Params):
         origin="assumption",
         gt=0,
         le=100_000,
+        live=True,
     )
     misshaped_share: JsonFloat = fact(
         0.003, "share of boxes out of shape, which need a hand when they are received",
-        origin="assumption", ge=0, le=1,
+        origin="assumption", ge=0, le=1, live=True,
     )  # fmt: skip
     misshaped_s: JsonFloat = fact(
-        90.0, "hand time for a box that is out of shape", unit="s/box", origin="assumption", ge=0, le=86400
+        90.0,
+        "hand time for a box that is out of shape",
+        unit="s/box",
+        origin="assumption",
+        ge=0,
+        le=86400,
+        live=True,
     )
+
+
+class _Open(NamedTuple):
+    """A fault that keeps a robot from work: its number and cause, and the event of its end.
+
+    `has_repairer`: one of the store's repairers is at it; `call_off` withdraws the work from people.
+    """
+
+    number: int
+    cause: int
+    over: Event
+    has_repairer: bool = False
+    call_off: "Callable[[], None] | None" = None
 
 
 class Faults:
@@ -127,7 +186,8 @@ class Faults:
 
     `post_repair`, when it is set, is called for minor stops that wait for a shift, with the time that it
     takes to clear one (ms) and what to call with the person's number when it is cleared: people then have the
-    work among their other work. When it is not set somebody is there as soon as there is a shift.
+    work among their other work. It gives what calls the work off. When it is not set somebody is there as
+    soon as there is a shift.
     """
 
     def __init__(
@@ -138,19 +198,12 @@ class Faults:
         record: "Callable[[tuple[int, ...]], None]",
         calendar: "WorkCalendar | None" = None,
     ) -> None:
-        scale = params.scale
-        self.params = params
-        self.is_on = scale > 0
-        self.post_repair: Callable[[int, Callable[[int], None]], None] | None = None
+        self.post_repair: Callable[[int, Callable[[int], object]], Callable[[], None]] | None = None
         self._env = env
         self._record = record
         self._calendar = calendar
         self._draws = {name: streams[f"faults.{name}"] for name in _STREAMS}
-        self._mtbf_ms = params.mtbf_h * _HOUR_MS / scale if scale else float("inf")
-        self._minor_share = min(1.0, params.minor_stop_share * scale)
-        self._misshaped_share = min(1.0, params.misshaped_share * scale)
-        self._power_ms = _mean_gap(_YEAR_MS, params.power_failures_per_year * scale)
-        self._station_ms = _mean_gap(_DAY_MS, params.blocked_per_day * scale)
+        self._set_rates(params)
         self._operating = params.clock == "operating"
         self._calendar_clock = params.clock == "calendar"
         self._next = 0
@@ -162,14 +215,31 @@ class Faults:
         self._missions: list[int] = []
         self._stopped: list[int] = []
         self._stops: dict[int, float] = {}
+        self._is_down: list[bool] = []
+        self._open: dict[int, _Open] = {}
+        self._halts: dict[int, _Open] = {}
         self._free_repairers = params.repairers
         self._to_repair: deque[tuple[int, int, int, Event]] = deque()
         self._power_at = FOREVER
         self._power_until = NONE
         self._power_fault = NONE
         self._power_back: Event | None = None
+        self._power_number = 0
+        self._power_turn = 0
+        self._port = NONE
         self._station: Event | None = None
+        self._blocking: Process | None = None
         self._stop: Callable[[int], None] = lambda _: None
+
+    def _set_rates(self, params: FaultParams) -> None:
+        scale = params.scale
+        self.params = params
+        self.is_on = scale > 0
+        self._mtbf_ms = params.mtbf_h * _HOUR_MS / scale if scale else float("inf")
+        self._minor_share = min(1.0, params.minor_stop_share * scale)
+        self._misshaped_share = min(1.0, params.misshaped_share * scale)
+        self._power_ms = _mean_gap(_YEAR_MS, params.power_failures_per_year * scale)
+        self._station_ms = _mean_gap(_DAY_MS, params.blocked_per_day * scale)
 
     def start(self, robots: int, port: int, stop: "Callable[[int], None]") -> None:
         """Draw the first faults.
@@ -182,6 +252,8 @@ class Faults:
             while a robot stands.
         """
         self._stop = stop
+        self._port = port
+        self._is_down = [False] * robots
         self._left = [FOREVER] * robots
         self._at = [FOREVER] * robots
         self._drawn = [0] * robots
@@ -190,13 +262,64 @@ class Faults:
         self._stopped = [0] * robots
         self._await_power(0)
         if self._station_ms < FOREVER:
-            self._env.process(self._block_station(port))
+            self._blocking = self._env.process(self._block_station(port))
         for robot in range(robots):
             gap = self._gap_to_breakdown(robot)
             if self._operating:
                 self._left[robot] = gap
             else:
                 self._set_alarm(robot, min(FOREVER, self._env._now + gap))
+
+    # -- what a command does ----------------------------------------------------------------------------
+
+    def halt(self, robot: int, place: int) -> None:
+        """Stop a robot until it is repaired; it has begun its stretch at `place`."""
+        self._halts[robot] = _Open(self._began(STOPPED, robot, place, NONE), STOPPED, Event(self._env))
+
+    def is_halted(self, robot: int) -> bool:
+        """Whether a command has stopped a robot."""
+        return robot in self._halts
+
+    def repair(self, robot: int) -> bool:
+        """Set a robot to work again that is stopped, broken down or in a minor stop; False for any other.
+
+        Its repairer has time for the next one. Work of people on it that has begun is finished in vain.
+        """
+        fault, halt = self._open.get(robot), self._halts.pop(robot, None)
+        if fault is not None:
+            if fault.call_off is not None:
+                fault.call_off()
+            self._to_repair = deque(waiting for waiting in self._to_repair if waiting[1] != robot)
+            end = self._cleared if fault.cause == MINOR_STOP else self._repaired
+            (self._free_repairer if fault.has_repairer else end)(fault.number, robot)
+        if halt is not None:
+            self._ended(halt.number, STOPPED, robot)
+            halt.over.succeed()
+        return fault is not None or halt is not None
+
+    def adopt(self, params: FaultParams) -> None:
+        """Go on with other rates and times; `clock` has to stay. What is under way ends as it was to end.
+
+        A stretch that a robot has begun goes on up to the fault that it was cut for.
+        """
+        mtbf_ms, power_ms, station_ms = self._mtbf_ms, self._power_ms, self._station_ms
+        self._free_repairers += params.repairers - self.params.repairers
+        self._set_rates(params)
+        if self._port == NONE:  # nothing is drawn yet
+            return
+        self._begin_repairs()
+        for robot in range(len(self._at)) if self._mtbf_ms != mtbf_ms else ():
+            self._hurry_breakdown(robot, mtbf_ms)
+        if self._power_ms != power_ms and not self.is_dark:
+            left = self._power_at - self._env._now
+            if power_ms < FOREVER:
+                self._expect_power(round(left * self._power_ms / power_ms))
+            else:
+                self._await_power(self._power_number)
+        if self._blocking is None and self._station_ms < FOREVER:
+            self._blocking = self._env.process(self._block_station(self._port))
+        elif self._blocking is not None and self._station is None and self._station_ms != station_ms:
+            self._blocking.interrupt()
 
     # -- what a robot asks ------------------------------------------------------------------------------
 
@@ -205,6 +328,8 @@ class Faults:
 
         `works`: it drives, lifts or handles, so that its operating clock runs.
         """
+        if robot in self._halts:
+            return 0
         now = self._env._now
         at = self._at[robot]
         if self._power_at < at:
@@ -214,6 +339,8 @@ class Faults:
 
     def due(self, robot: int, *, works: bool) -> int:
         """The cause of the fault that strikes a robot now, or NONE."""
+        if robot in self._halts:
+            return STOPPED
         now = self._env._now
         if self._at[robot] <= now or (works and self._operating and self._left[robot] <= 0):
             return BREAKDOWN
@@ -249,12 +376,14 @@ class Faults:
 
     def goes_down(self, robot: int) -> None:
         """A robot is down from now on: its powered clock stands still."""
+        self._is_down[robot] = True
         if not self._operating and not self._calendar_clock and self._at[robot] < FOREVER:
             self._left[robot] = max(0, self._at[robot] - self._env._now)
             self._at[robot] = FOREVER
 
     def comes_up(self, robot: int) -> None:
         """A robot is in order again; breakdowns by the calendar that fell in its down time are left out."""
+        self._is_down[robot] = False
         if self._operating:
             return
         now = self._env._now
@@ -271,8 +400,10 @@ class Faults:
     def strike(self, robot: int, cause: int, place: int) -> tuple[int, Event]:
         """A fault strikes a robot: when it will be over (ms; NONE: not known yet) and the event of that.
 
-        `cause` is BREAKDOWN, MINOR_STOP, or POWER for a failure that has begun.
+        `cause` is BREAKDOWN, MINOR_STOP, POWER for a failure that has begun, or STOPPED after `halt`.
         """
+        if cause == STOPPED:
+            return NONE, self._halts[robot].over
         if cause == POWER:
             self._begin_power_failure()
             assert self._power_back is not None
@@ -330,11 +461,13 @@ class Faults:
         if self._draws["vendor"].uniform(k, robot) < params.vendor_share:
             ms = max(1, round(params.vendor_h * _HOUR_MS))
             fault = self._began(BREAKDOWN, robot, place, now + ms)
-            self._after(ms, lambda: self._repaired(fault, robot, over))
+            self._open[robot] = _Open(fault, BREAKDOWN, over)
+            self._after(ms, lambda: self._repaired(fault, robot))
             return now + ms, over
         ms = self._repair_ms(self._draws["repair"].uniform(k, robot))
-        if not self._free_repairers:
+        if self._free_repairers <= 0:
             fault = self._began(BREAKDOWN, robot, place, NONE)
+            self._open[robot] = _Open(fault, BREAKDOWN, over)
             self._to_repair.append((fault, robot, ms, over))
             return NONE, over
         self._free_repairers -= 1
@@ -348,13 +481,15 @@ class Faults:
         in_shifts = self.params.minor_stop_in_shifts
         if in_shifts and self.post_repair is not None:
             fault = self._began(MINOR_STOP, robot, place, NONE)
-            self.post_repair(ms, lambda _: self._cleared(fault, robot, over))
+            call_off = self.post_repair(ms, lambda _: self._cleared(fault, robot))
+            self._open[robot] = _Open(fault, MINOR_STOP, over, call_off=call_off)
             return NONE, over
         if in_shifts and self._calendar is not None:
             end = self._calendar.next_open(end)
         end += ms
         fault = self._began(MINOR_STOP, robot, place, end)
-        self._after(end - self._env._now, lambda: self._cleared(fault, robot, over))
+        self._open[robot] = _Open(fault, MINOR_STOP, over)
+        self._after(end - self._env._now, lambda: self._cleared(fault, robot))
         return end, over
 
     def _repair_ms(self, u: float) -> int:
@@ -379,37 +514,83 @@ class Faults:
         return self._env._now + ms
 
     def _repair(self, fault: int, robot: int, end: int, over: Event) -> None:
-        self._after(end - self._env._now, lambda: self._free_repairer(fault, robot, over))
+        self._open[robot] = _Open(fault, BREAKDOWN, over, has_repairer=True)
+        self._after(end - self._env._now, lambda: self._free_repairer(fault, robot))
 
-    def _free_repairer(self, fault: int, robot: int, over: Event) -> None:
-        self._repaired(fault, robot, over)
-        if not self._to_repair:
+    def _free_repairer(self, fault: int, robot: int) -> None:
+        if self._repaired(fault, robot):
             self._free_repairers += 1
-            return
-        fault, robot, ms, over = self._to_repair.popleft()
-        self._repair(fault, robot, self._repair_end(ms), over)
+            self._begin_repairs()
 
-    def _repaired(self, fault: int, robot: int, over: Event) -> None:
-        self._ended(fault, BREAKDOWN, robot)
+    def _begin_repairs(self) -> None:
+        """Set repairers to the robots that wait for one."""
+        while self._free_repairers > 0 and self._to_repair:
+            self._free_repairers -= 1
+            fault, robot, ms, over = self._to_repair.popleft()
+            self._repair(fault, robot, self._repair_end(ms), over)
+
+    def _repaired(self, fault: int, robot: int) -> bool:
+        """A robot is repaired; False when a command has done that before."""
+        if not self._is_over(fault, robot):
+            return False
         if not self._calendar_clock:
             self._left[robot] = self._gap_to_breakdown(robot)
-        over.succeed()
+        self._open.pop(robot).over.succeed()
+        return True
 
-    def _cleared(self, fault: int, robot: int, over: Event) -> None:
-        self._ended(fault, MINOR_STOP, robot)
-        over.succeed()
+    def _cleared(self, fault: int, robot: int) -> bool:
+        """A minor stop is cleared; False when a command has done that before."""
+        if not self._is_over(fault, robot):
+            return False
+        self._open.pop(robot).over.succeed()
+        return True
+
+    def _is_over(self, fault: int, robot: int) -> bool:
+        """Note that a robot's fault is over, if it has lasted until now."""
+        known = self._open.get(robot)
+        if known is None or known.number != fault:
+            return False
+        self._ended(fault, known.cause, robot)
+        return True
+
+    def _hurry_breakdown(self, robot: int, before_ms: float) -> None:
+        """Let a robot's breakdown come as much sooner or later as the mean between two says."""
+        now = self._env._now
+        waits = self._operating or (self._is_down[robot] and not self._calendar_clock)
+        left = self._left[robot] if waits else self._at[robot] - now
+        if left <= 0:  # it is being repaired, or about to break down
+            return
+        if before_ms == float("inf"):
+            left = self._gap_to_breakdown(robot)
+        else:
+            ratio = self._mtbf_ms / before_ms
+            left = FOREVER if ratio == float("inf") else max(1, round(left * ratio))
+        if waits:
+            self._left[robot] = left
+        else:
+            self._left[robot] = FOREVER
+            self._set_alarm(robot, min(FOREVER, now + left))
 
     # -- power and station ------------------------------------------------------------------------------
 
     def _await_power(self, k: int) -> None:
         """Wait for power failure k; the time to it runs from the end of the one before."""
+        self._power_number = k
+        self._expect_power(max(1, round(exponential(self._draws["power"].uniform(k), self._power_ms))))
+
+    def _expect_power(self, gap: int) -> None:
+        """Let the power fail after a time, if power fails at all, unless another time is set meanwhile."""
+        self._power_turn += 1
         self._power_at = FOREVER
         if self._power_ms < FOREVER:
-            gap = max(1, round(exponential(self._draws["power"].uniform(k), self._power_ms)))
+            turn = self._power_turn
             self._power_at = self._env._now + gap
-            self._after(gap, lambda: self._fail_power(k))
+            self._after(gap, lambda: self._fail_power(turn))
 
-    def _fail_power(self, k: int) -> None:
+    def _fail_power(self, turn: int) -> None:
+        if turn != self._power_turn:
+            return
+        k = self._power_number
         self._begin_power_failure()
         self._after(self._power_until - self._env._now, lambda: self._restore_power(k))
         for robot in range(len(self._at)):
@@ -431,12 +612,11 @@ class Faults:
         back.succeed()
 
     def _block_station(self, port: int) -> "Generator[Event, object, None]":
-        env, ms = self._env, max(1, round(self.params.blocked_min * 60_000))
+        env = self._env
         k = 0
         while True:
-            yield Timeout(
-                env, max(1, round(exponential(self._draws["station"].uniform(k), self._station_ms)))
-            )
+            yield from self._await_block(self._draws["station"].uniform(k))
+            ms = max(1, round(self.params.blocked_min * 60_000))
             fault = self._began(STATION, NONE, port, env._now + ms)
             self._station = Event(env)
             yield Timeout(env, ms)
@@ -444,6 +624,20 @@ class Faults:
             opened, self._station = self._station, None
             opened.succeed()
             k += 1
+
+    def _await_block(self, u: float) -> "Generator[Event, object, None]":
+        """Wait for the time that a uniform picks; a rate that changes changes what is left of it."""
+        env, mean_ms = self._env, self._station_ms
+        left = max(1, round(exponential(u, mean_ms)))
+        while True:
+            since = env._now
+            try:
+                yield Timeout(env, left)
+            except Interrupt:
+                left = round((left - (env._now - since)) * self._station_ms / mean_ms)
+                mean_ms = self._station_ms
+            else:
+                return
 
     # -- small ------------------------------------------------------------------------------------------
 
@@ -456,10 +650,13 @@ class Faults:
     def _ended(self, fault: int, cause: int, robot: int) -> None:
         self._record((self._env._now, FAULT_ENDED, fault, cause, robot))
 
-    def _after(self, ms: int, do: "Callable[[], None]") -> None:
+    def _after(self, ms: int, do: "Callable[[], object]") -> None:
+        def happen(_: Event) -> None:
+            do()
+
         timer = Timeout(self._env, ms)
         assert timer.callbacks is not None
-        timer.callbacks.append(lambda _: do())
+        timer.callbacks.append(happen)
 
 
 _STREAMS: Final = ("breakdown", "repair", "vendor", "minor_stop", "clearing", "power", "station", "misshaped")

@@ -216,6 +216,16 @@ class Flows:
         self._is_waiting = False
         self._most_at_once = _most_at_once(warehouse)
 
+    def adopt(self, control: ControlParams) -> None:
+        """Go on with another order in which boxes leave, and with tours of another size."""
+        self.control = control
+        self._most_at_once = _most_at_once(self._house)
+
+    def is_to_be_transferred(self, box: int) -> bool:
+        """Whether a box is to go to another slot, or is on its way there."""
+        waits = self._wanted.get(box) == TRANSFERRED
+        return waits or (self._going.get(box) == TRANSFERRED and self._house.is_on_its_way_out(box))
+
     def start(self) -> None:
         """Begin what happens by the calendar."""
         env, returns = self._house.env, self.returns

@@ -5,6 +5,7 @@ asset states (illegal moves are refused), places reserved per tier column, the b
 for orders, and the open places that allocation sees.
 """
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from sim.allocation import BoxView, Rule, SlotIndex
@@ -15,7 +16,7 @@ from sim.retrieval import ReadyBoxes
 from sim.slots import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sim.layout import Layout
     from sim.stock import Stock
@@ -68,6 +69,8 @@ class Ledger:
         """Meters called off and not yet received, by SKU."""
         self.weight_g: Callable[[int, int], int] = lambda _sku, _meters: 0
         """What a box with so many meters of a SKU weighs. Its owner sets it."""
+        self.bound: Callable[[], Iterable[tuple[int, int]]] = lambda: ()
+        """The (box, slot) of places reserved, where boxes do not stand on one another. Its owner sets it."""
         self._promised: dict[tuple[int, int], list[int]] | None = None
         if layout.access == "stack_lifo":
             self._promised = {}
@@ -186,6 +189,25 @@ class Ledger:
     def moved(self, box: int, place: int) -> None:
         """Record a box at a place outside the racks."""
         self.place[box] = place
+
+    def follow_lots(self) -> None:
+        """Have the index know from now on which lots stand in which slots, or are bound for them."""
+        if self.index.follows_lots:
+            return
+        stored = ((box, self.place[box]) for box, column in enumerate(self.column) if column != NONE)
+        bound = self.bound()
+        if self._promised is not None:
+            bound = ((box, slot) for (slot, _), boxes in self._promised.items() for box in boxes)
+        self.index.know_lots((self.lot[box], slot) for box, slot in chain(stored, bound))
+
+    def use_index(self, index: SlotIndex, out_time_ms: list[int]) -> None:
+        """Go on with another index of the same slots, and other times to the outbound port."""
+        index.take_over(self.index)
+        self.index = index
+        self.out_time_ms = out_time_ms
+        for box in sorted(self.ready):
+            self.ready.remove(box)
+            self.add_ready(box)
 
     def add_ready(self, box: int) -> None:
         """Let orders have the box from where it is recorded."""

@@ -31,55 +31,66 @@ class RecordParams(Params):
 
     scale: JsonFloat = fact(
         0.0, "multiple of every error rate below; 0: a store without errors, 1: the rates as given", ge=0,
-        le=10_000,
+        le=10_000, live=True,
     )  # fmt: skip
     wrong_slot: JsonFloat = fact(
         0.00005, "chance that a robot sets a box down in another slot", unit="1/put-away",
-        origin="assumption", ge=0, le=1,
+        origin="assumption", ge=0, le=1, live=True,
     )  # fmt: skip
     wrong_slot_by_hand: JsonFloat = fact(
-        0.005, "the same for a person", unit="1/put-away", origin="assumption", ge=0, le=1
+        0.005, "the same for a person", unit="1/put-away", origin="assumption", ge=0, le=1, live=True
     )
     bad_choice_by_hand: JsonFloat = fact(
         0.02, "chance that a keeper names any open slot, not the one that the rule would", unit="1/put-away",
-        origin="assumption", ge=0, le=1,
+        origin="assumption", ge=0, le=1, live=True,
     )  # fmt: skip
     lost_message: JsonFloat = fact(
         0.0001, "chance that the confirmation of a put-away never reaches the records",
-        unit="1/put-away", origin="assumption", ge=0, le=1,
+        unit="1/put-away", origin="assumption", ge=0, le=1, live=True,
     )  # fmt: skip
     resend_h: JsonFloat = fact(
         24.0, "time after which a confirmation that never came is asked for again", unit="h",
-        origin="assumption", gt=0, le=100_000,
+        origin="assumption", gt=0, le=100_000, live=True,
     )  # fmt: skip
     short_packed: JsonFloat = fact(
         0.0005, "chance that a box comes with a meter less than advised", unit="1/box",
-        origin="assumption", ge=0, le=1,
+        origin="assumption", ge=0, le=1, live=True,
     )  # fmt: skip
     short_packed_by_hand: JsonFloat = fact(
-        0.01, "the same for a return that was packed by hand", unit="1/box", origin="assumption", ge=0, le=1
+        0.01,
+        "the same for a return that was packed by hand",
+        unit="1/box",
+        origin="assumption",
+        ge=0,
+        le=1,
+        live=True,
     )
     unrecorded_removal: JsonFloat = fact(
         0.0005, "chance that whoever picks loose meters takes one more than is written down",
-        unit="1/pick", origin="assumption", ge=0, le=1,
+        unit="1/pick", origin="assumption", ge=0, le=1, live=True,
     )  # fmt: skip
     damage: JsonFloat = fact(
         0.0002, "chance that a meter is damaged when its box is set down", unit="1/set-down",
-        origin="assumption", ge=0, le=1,
+        origin="assumption", ge=0, le=1, live=True,
     )  # fmt: skip
     check_finds: JsonFloat = fact(
-        0.98, "chance that the check at hand-over notices a missing meter", origin="assumption", ge=0, le=1
+        0.98,
+        "chance that the check at hand-over notices a missing meter",
+        origin="assumption",
+        ge=0,
+        le=1,
+        live=True,
     )
     gate: Literal["meters", "boxes"] = fact(
         "meters", "what the receiving gate reads: every meter's tag, or the code of the box only",
-        origin="assumption",
+        origin="assumption", live=True,
     )  # fmt: skip
     gate_pass_s: JsonFloat = fact(
-        2.0, "a further pass through the gate", unit="s", origin="assumption", ge=0, le=3600
+        2.0, "a further pass through the gate", unit="s", origin="assumption", ge=0, le=3600, live=True
     )
     by_hand_s: JsonFloat = fact(
         60.0, "to check a box by hand that the gate could not read whole", unit="s/box",
-        origin="assumption", ge=0, le=86400,
+        origin="assumption", ge=0, le=86400, live=True,
     )  # fmt: skip
 
 
@@ -104,6 +115,11 @@ class Mishaps:
         self._done: dict[tuple[str, int], int] = {}
         self._open: dict[int, dict[int, int]] = {}
         self._next = 0
+
+    def adopt(self, params: RecordParams) -> None:
+        """Go on with other rates; once errors could happen, what they have left has to be reckoned with."""
+        self.params = params
+        self.is_on = self.is_on or params.scale > 0
 
     def strikes(self, name: str, box: int, rate: float) -> float:
         """Below 0 when nothing happens; else a uniform on [0, 1) that decides how, for this box and time."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 from pydantic import Field
 
 from sim.calendar import DAY_MS, WEEKDAYS, Clock, clock_ms
+from sim.facts import NONE
 from sim.params import JsonFloat, JsonInt, Params, fact
 from sim.streams import choose, lognormal, poisson, poisson_quantile
 
@@ -66,10 +67,14 @@ class CampaignParams(Params):
     """A roll-out campaign: demand times a factor between two days of the run."""
 
     from_day: JsonInt = fact(
-        0, "first day of the campaign, counted from time.start", unit="days", ge=0, le=36500
+        0, "first day of the campaign, counted from time.start", unit="days", ge=0, le=36500, live=True
     )
-    days: JsonInt = fact(42, "length of the campaign", unit="days", origin="assumption", ge=0, le=36500)
-    factor: JsonFloat = fact(3.0, "demand is multiplied by this", origin="assumption", ge=0, le=1000)
+    days: JsonInt = fact(
+        42, "length of the campaign", unit="days", origin="assumption", ge=0, le=36500, live=True
+    )
+    factor: JsonFloat = fact(
+        3.0, "demand is multiplied by this", origin="assumption", ge=0, le=1000, live=True
+    )
 
 
 class ScheduledOrderParams(Params):
@@ -97,17 +102,30 @@ class DemandParams(Params):
         "poisson", "how orders arise; `meterhouse list orders` says what each kind is"
     )
     orders_per_day: JsonFloat = fact(
-        10.0, "orders on an average working day", unit="1/day", origin="assumption", ge=0, le=100_000
+        10.0,
+        "orders on an average working day",
+        unit="1/day",
+        origin="assumption",
+        ge=0,
+        le=100_000,
+        live=True,
     )
     mean_meters: JsonFloat = fact(
-        60.0, "mean size of an order", unit="meters", origin="assumption", gt=0, le=1_000_000
+        60.0, "mean size of an order", unit="meters", origin="assumption", gt=0, le=1_000_000, live=True
     )
     size_cv: JsonFloat = fact(
-        0.8, "coefficient of variation of the lognormal order size", origin="assumption", ge=0, le=10
+        0.8,
+        "coefficient of variation of the lognormal order size",
+        origin="assumption",
+        ge=0,
+        le=10,
+        live=True,
     )
-    cap_boxes: JsonInt = fact(24, "largest order", unit="boxes", origin="assumption", ge=1, le=100_000)
+    cap_boxes: JsonInt = fact(
+        24, "largest order", unit="boxes", origin="assumption", ge=1, le=100_000, live=True
+    )
     full_box_share: JsonFloat = fact(
-        0.55, "share of orders for whole boxes only", origin="assumption", ge=0, le=1
+        0.55, "share of orders for whole boxes only", origin="assumption", ge=0, le=1, live=True
     )
     due_h: JsonFloat = fact(
         4.0,
@@ -116,11 +134,13 @@ class DemandParams(Params):
         origin="assumption",
         gt=0,
         le=10_000,
+        live=True,
     )
     windows: list[WindowParams] = fact(
         [{"start": "08:30", "end": "10:00", "share": 0.5}, {"start": "14:30", "end": "16:00", "share": 0.3}],
         "parts of the day with a share of the orders; the rest spreads evenly over the shifts",
         origin="assumption",
+        live=True,
     )
     months: list[JsonFloat] = fact(
         [0.6, 0.4, 1.1, 1.3, 1.4, 1.1, 0.7, 0.7, 1.2, 1.4, 1.3, 0.8],
@@ -128,6 +148,7 @@ class DemandParams(Params):
         origin="assumption",
         min_length=12,
         max_length=12,
+        live=True,
     )
     weekdays: list[JsonFloat] = fact(
         [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
@@ -135,14 +156,26 @@ class DemandParams(Params):
         origin="assumption",
         min_length=7,
         max_length=7,
+        live=True,
     )
-    campaign: CampaignParams | None = fact(None, "a roll-out campaign, none when not given")
+    campaign: CampaignParams | None = fact(None, "a roll-out campaign, none when not given", live=True)
     stations: JsonInt = fact(40, "supply stations", origin="sourced", ge=1, le=100_000)
     review_days: JsonInt = fact(
-        5, "days between two reviews of a station, T of (R,S)", unit="days", origin="sourced", ge=1, le=365
+        5,
+        "days between two reviews of a station, T of (R,S)",
+        unit="days",
+        origin="sourced",
+        ge=1,
+        le=365,
+        live=True,
     )
     service_level: JsonFloat = fact(
-        0.95, "chance that a station's stock lasts until its next delivery", origin="sourced", gt=0, lt=1
+        0.95,
+        "chance that a station's stock lasts until its next delivery",
+        origin="sourced",
+        gt=0,
+        lt=1,
+        live=True,
     )
     schedule: list[ScheduledOrderParams] = fact([], "the orders of kind = 'schedule'")
     file: str | None = fact(None, "the order list of kind = 'trace', a CSV or XLSX file beside the scenario")
@@ -158,7 +191,7 @@ class SupplyParams(Params):
     """Call-off from the province and its trucks."""
 
     rule: Literal["R,S", "s,Q", "schedule"] = fact(
-        "R,S", "periodic review, reorder point, or a list of deliveries"
+        "R,S", "periodic review, reorder point, or a list of deliveries", live=True
     )
     review_weekdays: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = fact(
         ["mon", "thu"],
@@ -166,6 +199,7 @@ class SupplyParams(Params):
         origin="assumption",
         min_length=1,
         max_length=7,
+        live=True,
     )
     target_fill: JsonFloat | None = fact(
         None,
@@ -173,6 +207,7 @@ class SupplyParams(Params):
         origin="assumption",
         gt=0,
         le=1,
+        live=True,
     )
     reorder_boxes: JsonInt = fact(
         200,
@@ -180,15 +215,16 @@ class SupplyParams(Params):
         unit="boxes",
         ge=0,
         le=10_000_000,
+        live=True,
     )
     order_boxes: JsonInt = fact(
-        150, "Q of (s,Q), shared among SKUs by demand", unit="boxes", ge=1, le=10_000_000
+        150, "Q of (s,Q), shared among SKUs by demand", unit="boxes", ge=1, le=10_000_000, live=True
     )
     lead_time_days: JsonInt = fact(
-        2, "working days from call-off to arrival", unit="days", origin="assumption", ge=0, le=365
+        2, "working days from call-off to arrival", unit="days", origin="assumption", ge=0, le=365, live=True
     )
     truck_boxes: JsonInt = fact(
-        150, "capacity of a truck", unit="boxes", origin="assumption", ge=1, le=100_000
+        150, "capacity of a truck", unit="boxes", origin="assumption", ge=1, le=100_000, live=True
     )
     min_boxes: JsonInt = fact(
         60,
@@ -197,6 +233,7 @@ class SupplyParams(Params):
         origin="assumption",
         ge=1,
         le=100_000,
+        live=True,
     )
     cover_days: JsonInt = fact(
         60,
@@ -205,23 +242,47 @@ class SupplyParams(Params):
         origin="assumption",
         ge=1,
         le=36500,
+        live=True,
     )
-    arrive_from: Clock = fact("09:00", "trucks arrive from this time of day", origin="assumption")
-    arrive_to: Clock = fact("11:00", "trucks arrive up to this time of day", origin="assumption")
+    arrive_from: Clock = fact("09:00", "trucks arrive from this time of day", origin="assumption", live=True)
+    arrive_to: Clock = fact("11:00", "trucks arrive up to this time of day", origin="assumption", live=True)
     age_days_min: JsonInt = fact(
-        10, "least age of the verification on arrival", unit="days", origin="assumption", ge=0, le=3650
+        10,
+        "least age of the verification on arrival",
+        unit="days",
+        origin="assumption",
+        ge=0,
+        le=3650,
+        live=True,
     )
     age_days_max: JsonInt = fact(
-        40, "greatest age of the verification on arrival", unit="days", origin="assumption", ge=0, le=3650
+        40,
+        "greatest age of the verification on arrival",
+        unit="days",
+        origin="assumption",
+        ge=0,
+        le=3650,
+        live=True,
     )
     lot_spread_days: JsonInt = fact(
-        3, "spread of verification dates within a lot", unit="days", origin="assumption", ge=0, le=365
+        3,
+        "spread of verification dates within a lot",
+        unit="days",
+        origin="assumption",
+        ge=0,
+        le=365,
+        live=True,
     )
     older_chance: JsonFloat = fact(
-        0.1, "chance that a lot is older than one that came before it", origin="assumption", ge=0, le=1
+        0.1,
+        "chance that a lot is older than one that came before it",
+        origin="assumption",
+        ge=0,
+        le=1,
+        live=True,
     )
     older_days: JsonInt = fact(
-        30, "how much older such a lot is", unit="days", origin="assumption", ge=0, le=3650
+        30, "how much older such a lot is", unit="days", origin="assumption", ge=0, le=3650, live=True
     )
     schedule: list[ScheduledDeliveryParams] = fact([], "the deliveries of rule = 'schedule'")
 
@@ -259,23 +320,27 @@ class OrderBook:
         orders: Sequence[OrderSpec] = (),
     ) -> None:
         total = sum(shares)
-        self.params = params
         self.shares = [share / total for share in shares]
         self.calendar = calendar
         self.streams = streams
         self.full_boxes = list(full_boxes) or [meters_per_box] * len(self.shares)
         """Meters in a full box, by SKU."""
         self.consumed: list[Consumption] = []
-        self.daily_meters = params.orders_per_day * params.mean_meters
-        """Mean demand of a working day, in meters."""
         self.box_shares = in_boxes(self.shares, self.full_boxes)
         """Share of each SKU in the boxes that demand takes."""
-        self.daily_boxes = self.daily_meters / meters_of_a_box(self.shares, self.full_boxes)
-        """Mean demand of a working day, in boxes."""
         self._listed: dict[int, list[OrderSpec]] = {}
         for order in orders:
             self._listed.setdefault(order.at_ms // DAY_MS, []).append(order)
         self._position: dict[tuple[int, int], int] = {}
+        self.adopt(params)
+
+    def adopt(self, params: DemandParams) -> None:
+        """Go by these rates and times, from the next day on; who orders, and how, has to stay."""
+        self.params = params
+        self.daily_meters = params.orders_per_day * params.mean_meters
+        """Mean demand of a working day, in meters."""
+        self.daily_boxes = self.daily_meters / meters_of_a_box(self.shares, self.full_boxes)
+        """Mean demand of a working day, in boxes."""
         self._windows = [(clock_ms(w.start), clock_ms(w.end), w.share) for w in params.windows]
 
     def listed(self, day: int) -> list[OrderSpec]:
@@ -456,17 +521,24 @@ class Supply:
         target_fill: float,
         deliveries: Sequence[tuple[int, int, int]] = (),
     ) -> None:
-        self.params = params
         self._book = book
         self._calendar = book.calendar
         self._streams = book.streams
         self._places = places
-        self._fill = target_fill
-        self._review = {WEEKDAYS.index(day) for day in params.review_weekdays}
         self._scheduled = deliveries
         self._trucks = 0
         self._lots = 0
         self._boxes = 0
+        self._beside: set[int] = set()
+        self._lots_beside = 0
+        self._boxes_beside = 0
+        self.adopt(params, target_fill)
+
+    def adopt(self, params: SupplyParams, target_fill: float) -> None:
+        """Call off by these values from now on; what is called off comes as it was to come."""
+        self.params = params
+        self._fill = target_fill
+        self._review = {WEEKDAYS.index(day) for day in params.review_weekdays}
 
     def order_up_to(self, sku: int) -> float:
         """S of a SKU in boxes: its share of the target, and its demand over lead time and half a review."""
@@ -503,11 +575,26 @@ class Supply:
         self._trucks += 1
         return Delivery(self._trucks - 1, at_ms, ((sku, 1),))
 
-    def lot(self, arrival_day: int, boxes: int) -> tuple[int, list[int]]:
-        """The maker of the next lot and the verification day (ordinal) of each of its boxes."""
+    def beside(self, at_ms: int, loads: tuple[tuple[int, int], ...]) -> Delivery:
+        """A truck beside those that the rule calls off: it shifts no draw of theirs."""
+        self._beside.add(self._trucks)
+        self._trucks += 1
+        return Delivery(self._trucks - 1, at_ms, loads)
+
+    def lot(self, arrival_day: int, boxes: int, truck: int = NONE) -> tuple[int, list[int]]:
+        """The maker of the next lot and the verification day (ordinal) of each of its boxes.
+
+        `truck` brings it, which is only asked for those that `beside` gave.
+        """
         params, streams = self.params, self._streams
-        number = self._lots
-        self._lots += 1
+        if truck in self._beside:  # draws of negative numbers are nobody else's
+            self._lots_beside += 1
+            self._boxes_beside += boxes
+            number, first = -self._lots_beside, -self._boxes_beside
+        else:
+            number, first = self._lots, self._boxes
+            self._lots += 1
+            self._boxes += boxes
         ages = params.age_days_max - params.age_days_min + 1
         age = params.age_days_min + int(streams["supply.age"].uniform(number) * ages)
         if streams["supply.older"].uniform(number) < params.older_chance:
@@ -516,8 +603,6 @@ class Supply:
         spread = streams["supply.spread"]
         width = params.lot_spread_days + 1
         maker = int(streams["supply.maker"].uniform(number) * 5)
-        first = self._boxes
-        self._boxes += boxes
         return maker, [verified - int(spread.uniform(first + k) * width) for k in range(boxes)]
 
     def _cover(self, sku: int) -> int:
@@ -529,7 +614,7 @@ class Supply:
         number = self._trucks
         self._trucks += 1
         start, end = clock_ms(self.params.arrive_from), clock_ms(self.params.arrive_to)
-        u = self._streams["supply.arrival"].uniform(number)
+        u = self._streams["supply.arrival"].uniform(number - len(self._beside))
         return Delivery(number, day * DAY_MS + start + int(u * (end - start)), loads)
 
 

@@ -33,11 +33,24 @@ JsonFloat = Annotated[float, BeforeValidator(_refuse_bool_and_text)]
 """A number; unlike pydantic's lax mode it takes neither true nor "3"."""
 
 
-def fact(default: Any, description: str, *, unit: str = "", origin: Origin = "setting", **limits: Any) -> Any:
-    """A field with its default, its sentence, its unit and where its default comes from."""
+def fact(
+    default: Any,
+    description: str,
+    *,
+    unit: str = "",
+    origin: Origin = "setting",
+    live: bool = False,
+    **limits: Any,
+) -> Any:
+    """A field with its default, its sentence, its unit and where its default comes from.
+
+    `live`: a command may change the value in the middle of a run.
+    """
     extra: dict[str, Any] = {"origin": origin}
     if unit:
         extra["unit"] = unit
+    if live:
+        extra["live"] = True
     if isinstance(default, list | dict):
         frozen = default
         return Field(

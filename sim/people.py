@@ -48,22 +48,28 @@ class PeopleParams(Params):
         [], "breaks within the shifts, as [from, to] times of day", origin="assumption"
     )
     unload_s: JsonFloat = fact(
-        30.0, "to take a box off the truck", unit="s/box", origin="sourced", ge=0, le=86400
+        30.0, "to take a box off the truck", unit="s/box", origin="sourced", ge=0, le=86400, live=True
     )
     receive_s: JsonFloat = fact(
-        8.0, "receiving scan of a box", unit="s/box", origin="assumption", ge=0, le=86400
+        8.0, "receiving scan of a box", unit="s/box", origin="assumption", ge=0, le=86400, live=True
     )
     pick_setup_s: JsonFloat = fact(
-        20.0, "to open a box at the pick station", unit="s", origin="assumption", ge=0, le=86400
+        20.0, "to open a box at the pick station", unit="s", origin="assumption", ge=0, le=86400, live=True
     )
     pick_meter_s: JsonFloat = fact(
-        4.0, "to pick one loose meter", unit="s/meter", origin="assumption", ge=0, le=86400
+        4.0, "to pick one loose meter", unit="s/meter", origin="assumption", ge=0, le=86400, live=True
     )
     inspect_meter_s: JsonFloat = fact(
-        4.0, "to count one meter of an opened box", unit="s/meter", origin="assumption", ge=0, le=86400
+        4.0,
+        "to count one meter of an opened box",
+        unit="s/meter",
+        origin="assumption",
+        ge=0,
+        le=86400,
+        live=True,
     )
     check_s: JsonFloat = fact(
-        20.0, "to check and hand over a box", unit="s/box", origin="assumption", ge=0, le=86400
+        20.0, "to check and hand over a box", unit="s/box", origin="assumption", ge=0, le=86400, live=True
     )
     carry_per_h: JsonFloat = fact(
         45.0,
@@ -72,6 +78,7 @@ class PeopleParams(Params):
         origin="assumption",
         gt=0,
         le=3600,
+        live=True,
     )
     allocate_s: JsonFloat = fact(
         30.0,
@@ -80,6 +87,7 @@ class PeopleParams(Params):
         origin="assumption",
         ge=0,
         le=86400,
+        live=True,
     )
 
 
@@ -93,8 +101,11 @@ class FallbackParams(Params):
         origin="assumption",
         ge=0,
         allow_inf_nan=True,
+        live=True,
     )
-    people: JsonInt = fact(2, "most people who carry at a time", origin="assumption", ge=0, le=1000)
+    people: JsonInt = fact(
+        2, "most people who carry at a time", origin="assumption", ge=0, le=1000, live=True
+    )
 
 
 WORK_ORDER: Final = {
@@ -125,7 +136,7 @@ class Job(NamedTuple):
     box: int
     slot: int
     ms: int
-    done: Callable[[int], None]
+    done: Callable[[int], object]
 
 
 class Truck:
@@ -176,11 +187,7 @@ class People:
         self._calendar = calendar
         self._record = record
         self._count = params.count
-        self._receive = round((params.unload_s + params.receive_s) * 1000)
-        self._setup = round(params.pick_setup_s * 1000)
-        self._meter = round(params.pick_meter_s * 1000)
-        self._inspect_meter = round(params.inspect_meter_s * 1000)
-        self._check = round(params.check_s * 1000)
+        self._set_pace(params)
         self._idle: deque[Event] = deque()
         self._at_port: list[Event] = []
         self._hands: Hands | None = None
@@ -195,13 +202,37 @@ class People:
         }
         self._takers = [takers[work] for work in WORK_ORDER]
 
+    def _set_pace(self, params: PeopleParams) -> None:
+        self._receive = round((params.unload_s + params.receive_s) * 1000)
+        self._setup = round(params.pick_setup_s * 1000)
+        self._meter = round(params.pick_meter_s * 1000)
+        self._inspect_meter = round(params.inspect_meter_s * 1000)
+        self._check = round(params.check_s * 1000)
+
+    def adopt(
+        self, params: PeopleParams, fallback: FallbackParams | None = None, *, dispatch: str = "priority"
+    ) -> None:
+        """Go on with other times, from the next piece of work on; how many there are and when has to stay.
+
+        `fallback` and `dispatch` as in `carry_by_hand`.
+        """
+        self.params = params
+        self._set_pace(params)
+        if self._hands is not None:
+            self._hands.adopt(fallback, DISPATCH[dispatch])
+
+    @property
+    def minds_robots(self) -> bool:
+        """Whether robots keep out of an aisle while somebody works in it."""
+        return self._hands is not None
+
     def carry_by_hand(
         self, fleet: "Fleet", fallback: FallbackParams | None = None, *, dispatch: str = "priority"
     ) -> None:
         """Let people carry boxes for a fleet: always, or with `fallback` while a robot is down for long.
 
-        To be called before `start`. Person p carries as robot `robots.count + p`, which needs a place of the
-        layout as soon as somebody carries. `dispatch` names the rule of the fleet.
+        To be called before anybody carries. Person p carries as robot `robots.count + p`, which needs a place
+        of the layout as soon as somebody carries. `dispatch` names the rule of the fleet.
         """
         self._hands = Hands(self, fleet, fallback, DISPATCH[dispatch])
 
@@ -215,10 +246,20 @@ class People:
         for person in range(self._count):
             self.env.process(self._live(person))
 
-    def post_repair(self, ms: int, done: Callable[[int], None]) -> None:
-        """Add something that stands still until a person has worked on it for so long."""
-        self.repairs.append(Job(REPAIR, NONE, NONE, ms, done))
+    def post_repair(self, ms: int, done: Callable[[int], object]) -> Callable[[], None]:
+        """Add something that stands still until a person has worked on it for so long.
+
+        Gives what calls it off; a person who has begun goes on.
+        """
+        job = Job(REPAIR, NONE, NONE, ms, done)
+        self.repairs.append(job)
         self.wake()
+
+        def call_off() -> None:
+            if job in self.repairs:
+                self.repairs.remove(job)
+
+        return call_off
 
     def post_check(self, piece: Piece) -> None:
         """Add something to check and hand over."""
@@ -390,15 +431,10 @@ class Hands:
         self, people: People, fleet: "Fleet", fallback: FallbackParams | None, dispatch: "Dispatch"
     ) -> None:
         self._env = people.env
-        self._dispatch = dispatch
         self._view = TrucksView(fleet, people)
         self._people = people
         self._fleet = fleet
-        self._fallback = fallback
-        self._most = people.params.count if fallback is None else fallback.people
-        self._allocate = round(people.params.allocate_s * 1000)
-        carry = round(3_600_000 / people.params.carry_per_h)
-        self._there, self._back = carry // 2, carry - carry // 2
+        self._set_pace(fallback, dispatch)
         self._robots = len(fleet.robots)
         self._stacked = fleet.params.access == "stack_lifo"
         self._carriers: dict[int, Robot] = {}
@@ -407,6 +443,27 @@ class Hands:
         self._rescues: deque[tuple[int, Task]] = deque()
         fleet.on_work = self._work_waits
         fleet.on_down = self._robot_changed
+
+    def _set_pace(self, fallback: FallbackParams | None, dispatch: "Dispatch") -> None:
+        """Take over what may change in the middle of a run."""
+        params = self._people.params
+        self._dispatch = dispatch
+        self._fallback = fallback
+        self._most = params.count if fallback is None else fallback.people
+        self._allocate = round(params.allocate_s * 1000)
+        carry = round(3_600_000 / params.carry_per_h)
+        self._there, self._back = carry // 2, carry - carry // 2
+
+    def adopt(self, fallback: FallbackParams | None, dispatch: "Dispatch") -> None:
+        """Go on with other times and another rule for when to step in: also for robots that are down now."""
+        is_same = fallback == self._fallback
+        self._set_pace(fallback, dispatch)
+        if is_same:
+            return
+        self._long_down.clear()
+        for robot in self._fleet.robots:
+            if robot.down_since != NONE:
+                self._robot_changed(robot.number)
 
     def is_wanted(self) -> bool:
         """Whether there are boxes that people may carry now."""
@@ -438,8 +495,8 @@ class Hands:
     # -- when -----------------------------------------------------------------------------------------
 
     def _may_carry(self) -> bool:
-        """Whether one person more may carry."""
-        return self.is_wanted() and self._busy < self._most
+        """Whether one person more may carry; what was taken off a robot is brought in any case."""
+        return self.is_wanted() and self._busy < max(self._most, len(self._rescues) > 0)
 
     def _is_turn_of_truck(self) -> bool:
         """Whether the dispatch rule wants boxes in, and a truck has waited longest of them."""
@@ -466,8 +523,10 @@ class Hands:
             timer.callbacks.append(lambda _: self._step_in(number, since))
 
     def _step_in(self, number: int, since: int) -> None:
-        """People carry from now on, if a robot has been down all the time since."""
-        if self._fleet.down_since_ms(number) == since:
+        """People carry from now on, if a robot has been down all the time since, and for long enough."""
+        assert self._fallback is not None
+        lasted = self._env._now - since
+        if self._fleet.down_since_ms(number) == since and lasted >= self._fallback.after_min * 60_000 - 1:
             self._long_down[number] = None
             for _ in range(self._most):
                 self._people.wake()

@@ -40,15 +40,15 @@ def render(result: Result) -> str:
         loader=PackageLoader("sim"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    run = RunFacts.of(result)
+    run, scenario = RunFacts.of(result), result.scenario
     kpis, date_of = compute(run), run.calendar.date_of
-    inputs = list(_compare(run.scenario, type(run.scenario)(), ""))
-    rule = run.scenario.policy.allocation
+    inputs = list(_compare(scenario, type(scenario)(), ""))
+    rule = scenario.policy.allocation
     # What the command line says, a rule of the user's among it, a file need not or must not say.
     elsewhere = {"seed", "policy.allocation"} if is_own(rule) else {"seed"}
     return environment.get_template("report.html.j2").render(
-        scenario=run.scenario,
-        title=run.scenario.name or "A run",
+        scenario=scenario,
+        title=scenario.name or "A run",
         layout=run.layout,
         seed=result.seed,
         first_day=day_words(date_of(run.start_ms // DAY_MS), year=True),
@@ -76,6 +76,7 @@ def render(result: Result) -> str:
             if row.raw is not None and row.key not in elsewhere
         ],
         own_rule=f" --policy {rule}" if is_own(rule) else "",
+        commands=_command_table(result) if result.commands else None,
         facts=len(run.trace),
         model_version=run.trace.model_version,
         digest=run.trace.digest(),
@@ -180,6 +181,18 @@ _CAUSES_OF_ERRORS: Final = {
     "damage": "Meter damaged in handling",
     "miscount": "Box that counts overlooked and wrote off",
 }
+
+
+def _command_table(result: Result) -> Table:
+    """What the run was told while it went on, and what became of it."""
+    rows = []
+    for given in result.commands:
+        day, ms = divmod(given.t_ms, DAY_MS)
+        minutes = ms // 60_000
+        when = f"{day_words(result.calendar.date_of(day))}, {minutes // 60:02d}:{minutes % 60:02d}"
+        became = "applied" if given.applied else f"rejected: {given.reason}"
+        rows.append([when, given.type, json.dumps(given.args, ensure_ascii=False), became])
+    return Table(["When", "Command", "Arguments", "Became of it"], rows)
 
 
 def _kpi_row(name: str, kpi: KpiValue) -> KpiRow:

@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sim.calendar import WorkCalendar
+from sim.commands import log_as_json, scenario_after
 from sim.ownrule import file_of, is_own, placeholder
 from sim.scenario import Loaded, ScenarioError, build_layout, from_dict, resolved, scenario_id
-from sim.simulation import Result
+from sim.simulation import Given, Result
 from sim.trace import FactsError, FactsWriter, Trace, duckdb_here, read_facts, read_parts, sync_folder
 from sim.words import printable
 
@@ -49,7 +50,10 @@ class ResultError(ValueError):
 
 
 def summary(result: Result, kpis: Mapping[str, Any], sentence: str) -> dict[str, Any]:
-    """A run in one JSON object: scenario, seed, digest, simulated seconds, facts, KPIs, what limits it."""
+    """A run in one JSON object: scenario, seed, digest, simulated seconds, facts, KPIs, what limits it.
+
+    With the commands that it was given and what became of them, if there were any.
+    """
     return {
         "scenario": result.scenario.name,
         "scenario_id": scenario_id(result.scenario),
@@ -59,6 +63,7 @@ def summary(result: Result, kpis: Mapping[str, Any], sentence: str) -> dict[str,
         "facts": len(result.trace),
         "kpis": dict(kpis),
         "limits": sentence,
+        **(log_as_json(result.commands) if result.commands else {}),
     }
 
 
@@ -109,14 +114,14 @@ def write_result(
     loaded: Loaded,
     about: Mapping[str, Any],
     facts: FactsWriter | None = None,
+    report: bool = True,
 ) -> None:
     """Write the result folder of a run; an older one of the same name is replaced.
 
-    `about` is what `summary` gives, `facts` what `begin_result` gave when the run began. Raises ResultError
-    when other files stand in the way, OSError as files do.
+    `about` is what `summary` gives, `facts` what `begin_result` gave when the run began. Without `report` it
+    holds none: `meterhouse report` writes it later. Raises ResultError when other files stand in the way,
+    OSError as files do.
     """
-    from sim.report import write_report
-
     if facts is None:
         facts = begin_result(result.trace, result.names, folder)
     folder = folder.resolve()
@@ -125,7 +130,10 @@ def write_result(
         result.trace.names.update(result.names)
         facts.finish()
         write_slots(result, unfinished / "slots.parquet")
-        write_report(result, unfinished / "report.html")
+        if report:
+            from sim.report import write_report
+
+            write_report(result, unfinished / "report.html")
         text = json.dumps(
             {**about, **_provenance(result, loaded)}, ensure_ascii=False, indent=1, allow_nan=False
         )
@@ -158,6 +166,13 @@ def read_result(folder: Path) -> Result:
         document = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
         values, seed, digest = document["resolved"], int(document["seed"]), str(document["digest"])
         end_ms = round(document["simulated_s"] * 1000)
+        commands = [
+            Given(
+                round(1000 * row["t_s"]), row["sequence"], row["type"], row["args"], row["applied"],
+                row["reason"],
+            )
+            for row in document.get("commands", ())
+        ]  # fmt: skip
     except FileNotFoundError:
         left = _what_is_left(folder)
         raise ResultError(
@@ -168,13 +183,17 @@ def read_result(folder: Path) -> Result:
     try:
         with placeholder(rule) if (rule := _own_rule(document)) else nullcontext():
             scenario = from_dict(values)
+            at_end = scenario_after(scenario, commands)
     except ScenarioError as error:
         raise ResultError([f"{path}: resolved.{line}" for line in error.lines]) from None
     trace = read_facts(folder / "facts")
     if trace.digest() != digest:
         raise ResultError([f"{shown}: expected facts with digest {digest}, found {trace.digest()}"])
     calendar = WorkCalendar(scenario.calendar, scenario.time.start)
-    return Result(trace, scenario, build_layout(scenario), calendar, seed, end_ms, trace.names)
+    return Result(
+        trace, scenario, build_layout(scenario), calendar, seed, end_ms, trace.names,
+        commands=commands, scenario_at_end=at_end,
+    )  # fmt: skip
 
 
 def _what_is_left(unfinished: Path) -> str:

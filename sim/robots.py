@@ -10,7 +10,7 @@ Faults (`faults`) cut stretches. Times to them are known ahead, so a stretch of 
 fault, a stretch of `FAULT` until the robot works again, and one of the same activity, place and height for
 the time that is left. Where the robot is follows from the facts: so far from the goal of its stretch as the
 time left until `arrive` takes; in a stretch of `FAULT`, or of waiting that leads to another place, where the
-one before it was cut.
+one before it was cut. A command stops a robot at any instant, whatever it does, in the same way.
 
 People may work in an aisle: robots that come to it wait until they have left.
 
@@ -20,12 +20,12 @@ Left out: re-optimising a tour that has begun.
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, cast
 
 from pydantic import StrictBool
 from simpy import Event, Interrupt, Timeout
+from simpy.events import Initialize
 
 from sim.calendar import FOREVER
 from sim.facts import (
@@ -46,6 +46,7 @@ from sim.facts import (
     POWER,
     PUT_AWAY,
     ROBOT_STRETCH,
+    STOPPED,
     TASK_ASSIGNED,
     TASK_RETURNED,
     TOUR_ENDED,
@@ -92,22 +93,48 @@ class RobotParams(Params):
     axes: Literal["sequential", "simultaneous"] = fact(
         "sequential", "drive then lift (ACR), or both at once (crane)", origin="assumption"
     )
-    carry: JsonInt = fact(4, "boxes on board", unit="boxes", origin="assumption", ge=1, le=16)
-    speed_m_per_s: JsonFloat = fact(1.5, "travel speed", unit="m/s", origin="assumption", gt=0, le=20)
+    carry: JsonInt = fact(4, "boxes on board", unit="boxes", origin="assumption", ge=1, le=16, live=True)
+    speed_m_per_s: JsonFloat = fact(
+        1.5, "travel speed", unit="m/s", origin="assumption", gt=0, le=20, live=True
+    )
     acceleration_m_per_s2: JsonFloat = fact(
-        0.7, "travel acceleration; inf for none", unit="m/s2", origin="assumption", gt=0, allow_inf_nan=True
+        0.7,
+        "travel acceleration; inf for none",
+        unit="m/s2",
+        origin="assumption",
+        gt=0,
+        allow_inf_nan=True,
+        live=True,
     )
-    lift_speed_m_per_s: JsonFloat = fact(0.5, "lift speed", unit="m/s", origin="assumption", gt=0, le=20)
+    lift_speed_m_per_s: JsonFloat = fact(
+        0.5, "lift speed", unit="m/s", origin="assumption", gt=0, le=20, live=True
+    )
     lift_acceleration_m_per_s2: JsonFloat = fact(
-        0.5, "lift acceleration; inf for none", unit="m/s2", origin="assumption", gt=0, allow_inf_nan=True
+        0.5,
+        "lift acceleration; inf for none",
+        unit="m/s2",
+        origin="assumption",
+        gt=0,
+        allow_inf_nan=True,
+        live=True,
     )
-    pick_s: JsonFloat = fact(6.0, "time to take a box", unit="s", origin="assumption", ge=0, le=3600)
-    place_s: JsonFloat = fact(6.0, "time to set a box down", unit="s", origin="assumption", ge=0, le=3600)
+    pick_s: JsonFloat = fact(
+        6.0, "time to take a box", unit="s", origin="assumption", ge=0, le=3600, live=True
+    )
+    place_s: JsonFloat = fact(
+        6.0, "time to set a box down", unit="s", origin="assumption", ge=0, le=3600, live=True
+    )
     positioning_s: JsonFloat = fact(
-        1.5, "fine positioning at each stop", unit="s", origin="assumption", ge=0, le=3600
+        1.5, "fine positioning at each stop", unit="s", origin="assumption", ge=0, le=3600, live=True
     )
     turn_s: JsonFloat = fact(
-        4.0, "time of one turn between two straight legs", unit="s", origin="assumption", ge=0, le=3600
+        4.0,
+        "time of one turn between two straight legs",
+        unit="s",
+        origin="assumption",
+        ge=0,
+        le=3600,
+        live=True,
     )
     transfer_s: JsonFloat = fact(
         2.0,
@@ -116,15 +143,16 @@ class RobotParams(Params):
         origin="assumption",
         ge=0,
         le=3600,
+        live=True,
     )
     passing: StrictBool = fact(False, "whether robots can pass each other in an aisle", origin="assumption")
     run_h: JsonFloat = fact(8.4, "working time on a full battery", unit="h", origin="sourced", gt=0, le=10000)
     charge_h: JsonFloat = fact(2.7, "time of a full charge", unit="h", origin="sourced", gt=0, le=1000)
     charge_below: JsonFloat = fact(
-        0.25, "state of charge at which a robot goes to charge", origin="assumption", ge=0, lt=1
+        0.25, "state of charge at which a robot goes to charge", origin="assumption", ge=0, lt=1, live=True
     )
     resume_above: JsonFloat = fact(
-        0.80, "state of charge at which it resumes", origin="assumption", gt=0, le=1
+        0.80, "state of charge at which it resumes", origin="assumption", gt=0, le=1, live=True
     )
     idle_draw: JsonFloat = fact(
         0.02, "share of the working draw that standing still takes", origin="assumption", ge=0, le=1
@@ -134,7 +162,9 @@ class RobotParams(Params):
 class TourParams(Params):
     """How boxes are gathered into tours."""
 
-    command: Literal["single", "dual"] = fact("dual", "whether put-aways and retrievals share a tour")
+    command: Literal["single", "dual"] = fact(
+        "dual", "whether put-aways and retrievals share a tour", live=True
+    )
     max_wait_s: JsonFloat = fact(
         60.0,
         "longest wait for more put-aways before a tour that is not full starts",
@@ -142,6 +172,7 @@ class TourParams(Params):
         origin="assumption",
         ge=0,
         le=86400,
+        live=True,
     )
 
 
@@ -178,12 +209,13 @@ class Robot:
 
     `bound` is the place of its stretch of work, NONE while it stands; `down_since` the instant (ms) since
     which it is down, NONE while it works; `tasks` are those of its tour that are not done, by number; `task`
-    is the number of the one at which a fault met it; `out` what it waits for at the outbound port.
+    is the number of the one at which a fault met it; `out` what it waits for at the outbound port; `carry`
+    the boxes that it may have on board in its tour.
     """
 
     __slots__ = (
-        "aisle", "board", "bound", "charge_ms", "charger", "down_since", "fork", "number", "out", "own",
-        "place", "port", "process", "slot", "task", "tasks", "under_way_since", "waits", "wake", "z",
+        "aisle", "board", "bound", "carry", "charge_ms", "charger", "down_since", "fork", "number", "out",
+        "own", "place", "port", "process", "slot", "task", "tasks", "under_way_since", "waits", "wake", "z",
     )  # fmt: skip
 
     def __init__(self, number: int, own: int, place: int, charge_ms: float) -> None:
@@ -191,6 +223,7 @@ class Robot:
         self.own = own
         self.place = place
         self.z = 0
+        self.carry = 1
         self.board: list[int] = []
         self.fork = NONE
         self.charge_ms = charge_ms
@@ -509,22 +542,13 @@ class Fleet:
         self.floor: Floor
         self.on_work: Callable[[], None] | None = None
         self.on_down: Callable[[int], None] | None = None
+        self._known_faults = faults
         self._faults = faults if faults is not None and faults.is_on else None
         self._gates: dict[int, Gate] = {}
-        self._dispatch = DISPATCH[dispatch]
         self._view = DispatchView(self)
-        self._dual = tours.command == "dual"
-        self._max_wait = round(tours.max_wait_s * 1000)
-        self._carry = robots.carry
-        self._pick = round(robots.pick_s * 1000)
-        self._place = round(robots.place_s * 1000)
-        self._transfer = round(robots.transfer_s * 1000)
-        self._positioning = round(robots.positioning_s * 1000)
+        self._set_pace(robots, tours, dispatch)
         self._by_stack = robots.handling_unit == "stack"
         self._sequential = robots.axes == "sequential"
-        self._full_ms = robots.run_h * 3_600_000
-        self._low_ms = robots.charge_below * self._full_ms
-        self._resume_ms = robots.resume_above * self._full_ms
         self._per_ms = robots.run_h / robots.charge_h
         self._z: list[int] = layout.z_mm.tolist()
         self._stop_costs: dict[int, int] = {}
@@ -538,13 +562,26 @@ class Fleet:
         self._slots: dict[int, Lock] = {}
         self._free_chargers = list(layout.chargers)
         self._charger_queue: deque[Event] = deque()
-        self._dwell_place = DWELL[dwell](
-            DwellView(layout.inbound, layout.outbound, tuple(layout.chargers), self._centre(dwell))
-        )
+        self._dwell = dwell
+        self._dwell_place = self._dwell_point()
         self._tours = 0
         zone = self._zone[layout.inbound]
         first = layout.mouths[zone] if self._narrow and zone != NONE else layout.inbound
         self.robots = [Robot(r, layout.robot_place(r), first, self._full_ms) for r in range(robots.count)]
+
+    def _set_pace(self, robots: RobotParams, tours: TourParams, dispatch: str) -> None:
+        """Take over what may change in the middle of a run."""
+        self._dispatch = DISPATCH[dispatch]
+        self._dual = tours.command == "dual"
+        self._max_wait = round(tours.max_wait_s * 1000)
+        self._carry = robots.carry
+        self._pick = round(robots.pick_s * 1000)
+        self._place = round(robots.place_s * 1000)
+        self._transfer = round(robots.transfer_s * 1000)
+        self._positioning = round(robots.positioning_s * 1000)
+        self._full_ms = robots.run_h * 3_600_000
+        self._low_ms = robots.charge_below * self._full_ms
+        self._resume_ms = robots.resume_above * self._full_ms
 
     def start(self) -> None:
         """Set the robots to work, from the inbound port."""
@@ -588,6 +625,62 @@ class Fleet:
         while queue and queue[0].cancelled:
             queue.popleft()
         return queue
+
+    # -- what a command does ------------------------------------------------------------------------
+
+    def is_stopped(self, robot: int) -> bool:
+        """Whether a command has stopped a robot."""
+        return self._faults is not None and self._faults.is_halted(robot)
+
+    def stop(self, number: int) -> None:
+        """Stop a robot where it is, whatever it does, until it is repaired."""
+        self.follow_faults()
+        assert self._faults is not None
+        robot = self.robots[number]
+        self._faults.halt(number, robot.place)
+        process = robot.process
+        if robot.down_since == NONE and process is not None and not isinstance(process.target, Initialize):
+            robot.waits = False
+            process.interrupt()
+            self.env.settle()
+
+    def repair(self, robot: int) -> bool:
+        """Set a robot to work again that is stopped or broken; False when it is neither."""
+        return self._faults is not None and self._faults.repair(robot)
+
+    def follow_faults(self) -> None:
+        """Let robots be cut by faults from now on, where none could happen before."""
+        if self._faults is None:
+            assert self._known_faults is not None
+            self._faults = self._known_faults
+            self._faults.start(len(self.robots), self.layout.outbound, self._stop)
+
+    def adopt(
+        self, robots: RobotParams, tours: TourParams, travel: "Travel", *, dispatch: str, dwell: str,
+        ageing_ms: float,
+    ) -> None:  # fmt: skip
+        """Go on with other values: from the next stretch on, and `carry` from each robot's next tour on.
+
+        How many robots there are, how they reach boxes and their batteries have to stay. Robots that rest
+        look round at once when where they rest, or how long, has changed.
+        """
+        before = self._rests_by()
+        if travel is not self.travel:
+            self._stop_costs.clear()
+        if travel is not self.travel or dwell != self._dwell:
+            self.travel, self._dwell = travel, dwell
+            self._dwell_place = self._dwell_point()
+        self.params = robots
+        self.ageing_ms = ageing_ms
+        self._set_pace(robots, tours, dispatch)
+        if self._rests_by() != before:
+            for robot in self.robots:
+                if robot.wake is not None and robot.down_since == NONE:
+                    self._ring(robot, robot.wake)
+
+    def _rests_by(self) -> tuple[float, ...]:
+        """What decides where a robot rests, and how long."""
+        return self._dwell_place, self._low_ms, self._max_wait, self._dual, self._carry
 
     # -- people who step in -------------------------------------------------------------------------
 
@@ -766,6 +859,7 @@ class Fleet:
         env, record, faults = self.env, self.record, self._faults
         tour = self._tours
         self._tours += 1
+        robot.carry = self._carry
         record((env._now, TOUR_STARTED, robot.number, tour, len(inward), len(outward)))
         for tasks in (inward, outward, visits):
             for task in tasks:
@@ -810,7 +904,7 @@ class Fleet:
         stops += [(slot, len(tasks)) for slot, tasks in takes.items()]
         load = sum(map(len, stores.values()))
         delivery = self.layout.outbound if outward else NONE
-        for index in order_stops(robot.place, stops, delivery, load, self._carry, self._stop_cost):
+        for index in order_stops(robot.place, stops, delivery, load, robot.carry, self._stop_cost):
             slot, change = stops[index]
             if change < 0:
                 for task in stores[slot]:
@@ -917,11 +1011,11 @@ class Fleet:
     def _bring(self, robot: Robot, box: int, place: int, z: int, activity: int, task: int) -> Life:
         """Drive to a place and hold a box out there, with its way from the rack on board to the fork."""
         handle = self._place
-        if self._carry > 1 and robot.fork != box:
+        if robot.carry > 1 and robot.fork != box:
             handle += self._transfer if robot.fork == NONE else 2 * self._transfer
         yield from self._go(robot, place, z, handle, activity, task)
         if box in robot.board:
-            robot.fork = box if self._carry > 1 else NONE
+            robot.fork = box if robot.carry > 1 else NONE
 
     def _unload(self, robot: Robot, box: int) -> None:
         robot.board.remove(box)
@@ -929,7 +1023,7 @@ class Fleet:
 
     def _load(self, robot: Robot, box: int) -> None:
         robot.board.append(box)
-        robot.fork = box if self._carry > 1 else NONE
+        robot.fork = box if robot.carry > 1 else NONE
 
     def _take_boxes(self, robot: Robot, tasks: list[Task]) -> Life:
         """Take all boxes wanted at a slot, digging where others stand on them."""
@@ -987,10 +1081,10 @@ class Fleet:
                     took = self._is_as_before(task, there, blocker)
                     before = (slot, column) if took else None
                     continue
-                if not begun and not floor.can_dig(task, self._carry - len(robot.board) - 1):
+                if not begun and not floor.can_dig(task, robot.carry - len(robot.board) - 1):
                     break
                 begun = True
-                target = floor.dig_target(blocker, task, len(robot.board) + 2 <= self._carry)
+                target = floor.dig_target(blocker, task, len(robot.board) + 2 <= robot.carry)
                 if target is None:
                     break
                 before = None
@@ -1074,7 +1168,10 @@ class Fleet:
                 (now, ROBOT_STRETCH, robot.number, activity, here, place, z, arrive, arrive + handle, task)
             )
             robot.charge_ms -= travel + handle
-            yield Timeout(env, travel + handle)
+            try:
+                yield Timeout(env, travel + handle)
+            except Interrupt:
+                yield from self._go_on(robot, activity, place, z, travel, handle, task, since=now)
         else:
             yield from self._spend(robot, activity, place, z, travel, handle, task)
         robot.place = place
@@ -1140,12 +1237,27 @@ class Fleet:
                 (now, ROBOT_STRETCH, robot.number, activity, robot.place, place, robot.z, end, end, task)
             )
             robot.charge_ms -= travel
-            yield Timeout(self.env, travel)
+            try:
+                yield Timeout(self.env, travel)
+            except Interrupt:
+                yield from self._go_on(robot, activity, place, robot.z, travel, 0, task, since=now)
         else:
             yield from self._spend(robot, activity, place, robot.z, travel, 0, task)
         robot.place = place
         if self._gates:
             self._let_people_in()
+
+    def _go_on(
+        self, robot: Robot, activity: int, place: int, z: int, travel: int, handle: int, task: int, *,
+        since: int, works: bool = True,
+    ) -> Life:  # fmt: skip
+        """What is left of a stretch that was to go through from `since` on, and that a command cuts now."""
+        gone = self.env._now - since
+        left = travel + handle - gone
+        if works:
+            robot.charge_ms += left
+        travel = max(0, travel - gone)
+        yield from self._spend(robot, activity, place, z, travel, left - travel, task, works=works)
 
     def _spend(
         self, robot: Robot, activity: int, place: int, z: int, travel: int, handle: int, task: int, *,
@@ -1160,25 +1272,34 @@ class Fleet:
         assert faults is not None
         left = travel + handle
         stop = faults.minor_stop_ms(task, left) if works else FOREVER
+        is_cut = faults.is_halted(number)
         while True:
-            until = min(stop, faults.until_ms(number, works=works))
+            until = 0 if is_cut else min(stop, faults.until_ms(number, works=works))
             run = min(left, until)
-            if run or until >= left:
+            if run or (until >= left and not is_cut):
                 now = env._now
                 arrive, end = now + travel, now + left
                 self.record((now, ROBOT_STRETCH, number, activity, robot.place, place, z, arrive, end, task))
-                yield Timeout(env, run)
+                try:
+                    yield Timeout(env, run)
+                except Interrupt:
+                    is_cut, run = True, env._now - now
                 if works:
                     robot.charge_ms -= run
                     faults.worked(number, run)
                 left -= run
                 stop -= run
                 travel = max(0, travel - run)
-            if until >= left + run:
+            if not is_cut and until >= left + run:
                 return
             cause = faults.due(number, works=works)
-            if stop <= 0:
+            if stop <= 0 and not is_cut:
                 cause, stop = MINOR_STOP, FOREVER
+            is_cut = False
+            if cause == NONE:  # a command has made the fault come later
+                continue
+            if not left:  # stopped at its very end
+                robot.place, robot.z = place, z
             yield from self._suffer(robot, cause, place, z, task)
             if self._gates:
                 yield from self._mind_people(robot, place, task, (place, z))
@@ -1186,8 +1307,8 @@ class Fleet:
                 robot.bound = place
             if task != NONE and task not in robot.tasks:
                 left = travel
-                if not left:
-                    return
+            if not left:
+                return
 
     def _suffer(self, robot: Robot, cause: int, place: int, z: int, task: int) -> Life:
         """Be down from a fault on, until it is over and the power is there; `place` and `z` are the goal."""
@@ -1209,7 +1330,7 @@ class Fleet:
             yield over
             if cause != BREAKDOWN:  # switched off for the repair
                 self._draw_idle(robot, env._now - now)
-            cause = POWER if faults.is_dark else NONE
+            cause = POWER if faults.is_dark else STOPPED if faults.is_halted(number) else NONE
         faults.comes_up(number)
         robot.down_since = NONE
         if robot.under_way_since != NONE:
@@ -1238,24 +1359,24 @@ class Fleet:
         `on_way`: the place and height to which it is on its way. A fault ends a rest: whether there is work
         is asked anew when the robot works again.
         """
-        env, faults, number = self.env, self._faults, robot.number
+        env, number = self.env, robot.number
         place, z = on_way or (robot.place, robot.z)
         robot.bound = NONE
         if self._gates:
             self._let_people_in()
         stood = 0
         while True:
+            faults = self._faults
             cause = NONE if faults is None else faults.due(number, works=False)
             if cause == NONE:
                 now = env._now
                 self.record((now, ROBOT_STRETCH, number, activity, robot.place, place, z, NONE, NONE, task))
-                if faults is None:
+                robot.waits = True
+                try:  # noqa: SIM105  (`suppress` takes longer than the event)
                     yield until
-                else:
-                    robot.waits = True
-                    with suppress(Interrupt):
-                        yield until
-                    robot.waits = False
+                except Interrupt:
+                    pass
+                robot.waits = False
                 stood += env._now - now
                 self._draw_idle(robot, env._now - now)
             else:
@@ -1263,7 +1384,7 @@ class Fleet:
                 if robot.wake is until:
                     robot.wake = None
                     return stood
-            if until.triggered:
+            if until.triggered and not self.is_stopped(number):
                 return stood
 
     def _draw_idle(self, robot: Robot, ms: int) -> None:
@@ -1368,7 +1489,8 @@ class Fleet:
             yield from self._stand(robot, WAIT_CHARGER, NONE, event)
             charger = cast("int", event.value)
         yield from self._go(robot, charger, self._z[charger], 0, GO_CHARGE, NONE)
-        needed = max(0, math.ceil((self._resume_ms - robot.charge_ms) / self._per_ms))
+        goal = self._resume_ms
+        needed = max(0, math.ceil((goal - robot.charge_ms) / self._per_ms))
         now = self.env._now
         self._tell_battery(robot)
         robot.bound = NONE
@@ -1378,10 +1500,15 @@ class Fleet:
             self.record(
                 (now, ROBOT_STRETCH, robot.number, CHARGE, charger, charger, robot.z, now, now + needed, NONE)
             )
-            yield Timeout(self.env, needed)
+            try:
+                yield Timeout(self.env, needed)
+            except Interrupt:
+                yield from self._go_on(
+                    robot, CHARGE, charger, robot.z, 0, needed, NONE, since=now, works=False
+                )
         else:
             yield from self._spend(robot, CHARGE, charger, robot.z, 0, needed, NONE, works=False)
-        robot.charge_ms = max(robot.charge_ms, self._resume_ms)
+        robot.charge_ms = max(robot.charge_ms, goal)
         self._tell_battery(robot)
         self._return_charger(charger)
 
@@ -1402,6 +1529,11 @@ class Fleet:
                 self._stop_costs.clear()
             time = self._stop_costs[key] = self.travel.between_ms(a, self._z[a], b, self._z[b])
         return time
+
+    def _dwell_point(self) -> int:
+        layout, dwell = self.layout, self._dwell
+        centre = self._centre(dwell)
+        return DWELL[dwell](DwellView(layout.inbound, layout.outbound, tuple(layout.chargers), centre))
 
     def _centre(self, dwell: str) -> int:
         if dwell != "centre":

@@ -28,7 +28,7 @@ from sim.control import ControlParams
 from sim.counting import METHODS, PLANS, CountingParams
 from sim.faults import FaultParams
 from sim.flows import EmptiesParams, ReturnsParams, ReverifyParams
-from sim.layout import Layout, LayoutError, LayoutParams
+from sim.layout import MOST_SLOTS, Layout, LayoutError, LayoutParams
 from sim.mishaps import RecordParams
 from sim.orders import DemandParams, SkuParams, SupplyParams
 from sim.params import JsonFloat, JsonInt, Params, fact
@@ -232,10 +232,7 @@ def examine(data: Mapping[str, Any], wrong: Collection[KeyPath] = ()) -> tuple[S
         except ValidationError as error:
             # Take the wrong values out, so that the others can be looked at together.
             before = len(bad)
-            told = [_translate(details, pruned) for details in error.errors(include_url=False)]
-            found = list(
-                dict.fromkeys(told)
-            )  # each choice of a value that can be of several kinds has failed
+            found = mistakes(error, pruned, _tree())
             faults += found
             bad.update([_prune(pruned, fault.path) for fault in found])
             if len(bad) == before:
@@ -250,16 +247,106 @@ def examine(data: Mapping[str, Any], wrong: Collection[KeyPath] = ()) -> tuple[S
     return (None if faults else scenario), faults
 
 
-def from_dict(data: Mapping[str, Any]) -> Scenario:
-    """The scenario of plain data, such as `resolved` gives; raises ScenarioError with every mistake."""
-    data = _copy(data)
+def compose(
+    base: str | None, values: Mapping[str, Any], sets: Mapping[str, Any], *, most_places: int = MOST_SLOTS
+) -> tuple[Scenario | None, list[Fault]]:
+    """The scenario of plain data that somebody sends, or None, and every mistake in it.
+
+    Parameters
+    ----------
+    base : the name of a scenario that ships, or None for the defaults.
+    values : tables and values as a scenario file has them, "inf" for infinity; they replace those of `base`.
+    sets : values by dotted path, put in last.
+    most_places : a grid of more places is refused before anything is built.
+
+    Names of files are refused: who sends a scenario cannot read files here.
+    """
+    known, faults = scenario_files(), []
+    layers: list[_Layer] = []
+    if base is not None and base not in known:
+        message = f"expected one of {', '.join(known)}, found {show(base)}{near(base, known)}"
+        return None, [Fault(("extends",), message)]
+    if base is not None:
+        layers = _chain(known[base], base, [])
+    if _depth(values) > MOST_LEVELS:
+        return None, [Fault((), f"expected at most {MOST_LEVELS} levels of nesting, found more")]
+    data = _merged([*layers, _Layer("", Path(), _copy(values))])
+    for key, value in sets.items():
+        path = _parts(key)
+        if not path or len(path) > MOST_LEVELS or _depth([value]) > MOST_LEVELS:
+            faults.append(Fault((key,), f"expected a.b = value, found {show(key)}"))
+            continue
+        try:
+            path, value = _element(data, path, value, key)
+        except ScenarioError as error:
+            faults.append(Fault((key,), error.lines[0].removeprefix(f"--set: {key}: ")))
+        else:
+            _put(data, path, value)
+    for section, key in FILE_KEYS:
+        table = data.get(section)
+        if isinstance(table, dict) and table.get(key) is not None:
+            found = f"found {show(table[key])}"
+            faults.append(Fault((section, key), f"expected nothing here: files are not read, {found}"))
+            del table[key]
+    if base is not None:
+        data.setdefault("name", base)
+    _put_infinities(data)
+    places = _grid_places(data)
+    if places > most_places:
+        faults.append(
+            Fault(("layout",), f"expected a grid of at most {most_places:,} places, found {places:,}")
+        )
+        return None, faults
+    scenario, more = examine(data, {fault.path for fault in faults})
+    return (None if faults else scenario), faults + more
+
+
+def _grid_places(data: Mapping[str, Any]) -> int:
+    """The places of the grid, as far as its values are numbers."""
+    sizes = [_held(data, ("layout", key)) for key in ("rows", "columns", "levels")]
+    return math.prod(size for size in sizes if isinstance(size, int))
+
+
+def _put_infinities(data: dict[str, Any]) -> None:
+    """Turn "inf", which stands for infinity where JSON is used, into a number where a number belongs."""
     for leaf, value in _leaves(data, ()):
         if value == "inf" and node_at(_tree(), leaf).get("type") == "number":
             _put(data, leaf, math.inf)
-    scenario, faults = examine(data)
+
+
+def from_dict(data: Mapping[str, Any]) -> Scenario:
+    """The scenario of plain data, such as `resolved` gives; raises ScenarioError with every mistake."""
+    values: dict[str, Any] = _copy(data)
+    _put_infinities(values)
+    scenario, faults = examine(values)
     if scenario is None or faults:
         raise ScenarioError([f"{dotted(fault.path)}: {fault.message}" for fault in faults])
     return scenario
+
+
+def changed(scenario: Scenario, values: Mapping[str, Any]) -> tuple[Scenario | None, list[Fault]]:
+    """A scenario in mid-run with values set by dotted path, or None, and every mistake in them.
+
+    Each has to be one that can change in mid-run, and all of them have to fit together.
+    """
+    data, faults = resolved(scenario), []
+    for key, value in values.items():
+        path = _parts(key)
+        node = field_facts(path) if path else {}
+        if not node:
+            known = [dotted(leaf) for leaf, _ in leaves(scenario)]
+            expected = f"expected a value of the scenario, found {show(key)}{near(key, known)}"
+            faults.append(Fault((key,), expected))
+        elif not node.get("live"):
+            found = "found a table" if "properties" in node else "found one that is fixed when a run begins"
+            faults.append(Fault(path, f"expected a value that can change in mid-run, {found}"))
+        elif _depth([value]) > MOST_LEVELS:
+            faults.append(Fault(path, f"expected at most {MOST_LEVELS} levels of nesting, found more"))
+        else:
+            _put(data, path, _copy(value))
+    _put_infinities(data)
+    made, more = examine(data, {fault.path for fault in faults})
+    return (None if faults else made), faults + more
 
 
 def resolved(scenario: Scenario) -> dict[str, Any]:
@@ -281,7 +368,7 @@ def scenario_id(scenario: Scenario) -> str:
 @cache
 def scenario_schema() -> dict[str, Any]:
     """The JSON Schema of a scenario file, `extends` included."""
-    schema: dict[str, Any] = _with_limits(Scenario.model_json_schema())
+    schema: dict[str, Any] = with_limits(Scenario.model_json_schema())
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "meterhouse scenario"
     schema["properties"] = {
@@ -303,20 +390,25 @@ def scenario_files() -> dict[str, Path]:
 
 @cache
 def _tree() -> dict[str, Any]:
-    return inlined(_with_limits(Scenario.model_json_schema()))
+    return tree_of(Scenario)
+
+
+def tree_of(model: type[Params]) -> dict[str, Any]:
+    """The JSON Schema of a model with its limits, without references."""
+    return inlined(with_limits(model.model_json_schema()))
 
 
 _LIMITS: Final = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
 
 
-def _with_limits(node: Any) -> Any:
+def with_limits(node: Any) -> Any:
     """A schema in which optional numbers keep their limits: pydantic leaves them under its own names."""
     if isinstance(node, list):
-        return [_with_limits(each) for each in node]
+        return [with_limits(each) for each in node]
     if not isinstance(node, dict):
         return node
     return {
-        _LIMITS.get(key, key) if isinstance(value, int | float) else key: _with_limits(value)
+        _LIMITS.get(key, key) if isinstance(value, int | float) else key: with_limits(value)
         for key, value in node.items()
     }
 
@@ -923,10 +1015,16 @@ def _set(text: str, merged: Mapping[str, Any]) -> tuple[KeyPath, Any]:
     path = _parts(key.strip())
     if not equals or not path or len(path) > MOST_LEVELS:
         raise ScenarioError([f"--set: expected a.b=value, found {show(text)}"])
-    where = f"--set: {dotted(path)}"
     value = _set_value(word.strip())
     if value is None:
+        where = f"--set: {dotted(path)}"
         raise ScenarioError([f"{where}: expected a value in TOML or a bare word, found {show(word)}"])
+    return _element(merged, path, value, dotted(path))
+
+
+def _element(merged: Mapping[str, Any], path: KeyPath, value: Any, shown: str) -> tuple[KeyPath, Any]:
+    """The path and the value that are set: for an element of a list, the whole list."""
+    where = f"--set: {shown}"
     for end in range(1, len(path)):
         held = _held(merged, path[:end])
         if isinstance(held, list):
@@ -1034,12 +1132,17 @@ def _line(layers: Sequence[_Layer], fault: Fault) -> str:
 # --- mistakes in words -----------------------------------------------------------------------------------
 
 
-def _translate(details: Any, data: Mapping[str, Any]) -> Fault:
-    """A mistake in our words, from pydantic's."""
+def mistakes(error: ValidationError, data: Mapping[str, Any], tree: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with plain data in our words, from pydantic's; `tree` is its schema, inlined."""
+    told = (_translate(details, data, tree) for details in error.errors(include_url=False))
+    return list(dict.fromkeys(told))  # each choice of a value that can be of several kinds has failed
+
+
+def _translate(details: Any, data: Mapping[str, Any], tree: Mapping[str, Any]) -> Fault:
     path = _path_in(data, details["loc"], is_missing=details["type"] == "missing")
-    node, found = node_at(_tree(), path), show(details["input"])
+    node, found = node_at(tree, path), show(details["input"])
     if details["type"] == "extra_forbidden":
-        return _unknown_key(path)
+        return _unknown_key(path, tree)
     if details["type"] == "missing":
         return Fault(path, f"expected {describe(node)}, found nothing")
     message = details["msg"]
@@ -1053,9 +1156,11 @@ def _translate(details: Any, data: Mapping[str, Any]) -> Fault:
     return Fault(path, f"expected {describe(node)}, found {found}{meant}")
 
 
-def _unknown_key(path: KeyPath) -> Fault:
+def _unknown_key(path: KeyPath, tree: Mapping[str, Any]) -> Fault:
     key, table = path[-1], path[:-1]
-    names = list(node_at(_tree(), table).get("properties", ()))
+    names = list(node_at(tree, table).get("properties", ()))
+    if tree is not _tree():
+        return Fault(path, f"expected {one_of(names)}, found {show(key)}{near(key, names)}")
     section = f"a key of {dotted(table)}" if table else "a key or table of a scenario"
     meant = near(key, names)
     if not meant:

@@ -1,12 +1,13 @@
 """One run: a scenario, a seed, and the processes that turn them into facts.
 
 `advance` may be called as often as one likes: in one go or in slices of a minute the facts are the same.
+Between two calls a command may act (`sim.commands`): a truck is called off, a value of the scenario changes.
 Everything that a run tells (KPIs, report, exports) is made from its facts, its scenario and its layout.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simpy import Timeout
 
@@ -14,7 +15,7 @@ from sim.allocation import OWN_RULES, Rule, SlotIndex, rule_named
 from sim.assets import STATE_CODES
 from sim.calendar import DAY_MS, WorkCalendar, clock_ms
 from sim.clock import Clock
-from sim.counting import PLANS, Counting
+from sim.counting import METHODS, PLANS, Counting
 from sim.facts import NONE, STATION_CONSUMED, TRUCK_CALLED_OFF
 from sim.faults import Faults
 from sim.flows import Flows
@@ -23,9 +24,9 @@ from sim.ledger import QUALIFIED, Ledger
 from sim.mishaps import Mishaps
 from sim.opening import Opening, PseudoHistory
 from sim.orders import ORDER_TYPES, ORDERS_A_DAY, Delivery, OrderBook, OrderSpec, Supply, in_boxes
-from sim.people import People
+from sim.people import FallbackParams, People
 from sim.reads import TagReader
-from sim.robots import Fleet
+from sim.robots import Fleet, RobotParams
 from sim.scenario import (
     Scenario,
     box_weight_g,
@@ -41,13 +42,24 @@ from sim.tours import slot_cost
 from sim.trace import Trace
 from sim.travel import Travel
 from sim.turnover import Turnover
-from sim.warehouse import Order, Warehouse
+from sim.warehouse import Order, PolicyParams, Warehouse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sim.robots import Life
     from sim.scenario import Loaded
+
+
+class Given(NamedTuple):
+    """A command that a run was given, JSON-ready, and what became of it (as `sim.commands` says)."""
+
+    t_ms: int
+    sequence: int
+    type: str
+    args: dict[str, Any]
+    applied: bool
+    reason: str
 
 
 class Simulation:
@@ -57,6 +69,12 @@ class Simulation:
     ----------
     scenario : what to simulate; a `Loaded` scenario also says where its files lie.
     seed : the root of all random streams; the scenario's own when not given.
+
+    Attributes
+    ----------
+    scenario : the values that hold now; commands may have changed some.
+    begun_with : those with which the run began; with its seed and its commands they are the run.
+    commands : what the run was given, in order.
     """
 
     def __init__(self, scenario: "Scenario | Loaded", *, seed: int | None = None) -> None:
@@ -65,7 +83,8 @@ class Simulation:
             self._files: dict[str, Path] = {}
         else:
             self.scenario, self._files = scenario.scenario, scenario.files()
-        scn = self.scenario
+        scn = self.begun_with = self.scenario
+        self.commands: list[Given] = []
         self.seed = scn.seed if seed is None else seed
         self.start = scn.time.start
         self.end_ms = scn.time.days * DAY_MS
@@ -93,7 +112,7 @@ class Simulation:
         self._rule: Rule = rule_named(scn.policy.allocation)
         self.stock = Stock(self.layout, stacked=self._stacked)
         self.ledger = self._new_ledger()
-        faults = Faults(scn.faults, self.streams, self.env, record, self.calendar)
+        faults = self._faults = Faults(scn.faults, self.streams, self.env, record, self.calendar)
         self.fleet = Fleet(
             self.env, self.layout, self.travel, scn.robots, scn.tour,
             dispatch=scn.policy.dispatch, dwell=scn.policy.dwell,
@@ -103,10 +122,9 @@ class Simulation:
         if scn.people.count:
             faults.post_repair = self.people.post_repair
         if may_carry_by_hand(scn) or counts_by_hand(scn):
-            fallback = None if scn.operation == "manual" else scn.fallback
-            self.people.carry_by_hand(self.fleet, fallback, dispatch=scn.policy.dispatch)
-        mishaps = Mishaps(scn.records, self.streams, self.env, record)
-        reader = TagReader(scn.reads, self.streams, scn.boxes.meters_per_box)
+            self._mind_robots()
+        mishaps = self._mishaps = Mishaps(scn.records, self.streams, self.env, record)
+        reader = self._reader = TagReader(scn.reads, self.streams, scn.boxes.meters_per_box)
         self.warehouse = Warehouse(
             self.env, self.layout, self.stock, self.ledger, self.fleet, self.people,
             policy=scn.policy, rule=self._rule, staging=scn.staging,
@@ -115,10 +133,9 @@ class Simulation:
             mishaps=mishaps, reader=reader, faults=faults, by_hand=scn.operation == "manual",
         )  # fmt: skip
         if mishaps.is_on or PLANS[scn.counting.plan].counts:
-            self.warehouse.counting = Counting(
-                self.warehouse, scn.counting, self.calendar, reader, self.streams, slot_cost(self.travel)
-            )
+            self.warehouse.counting = self._new_counting()
         self._orders_drawn = 0
+        self._ordered: set[int] = set()
         self._under_way: list[Delivery] = []
         self._open_store()
         self.fleet.start()
@@ -186,8 +203,9 @@ class Simulation:
         self.check()
         self.trace.seal()
         return Result(
-            self.trace, self.scenario, self.layout, self.calendar, self.seed, self.now_ms, self.names()
-        )
+            self.trace, self.begun_with, self.layout, self.calendar, self.seed, self.now_ms, self.names(),
+            commands=self.commands, scenario_at_end=self.scenario,
+        )  # fmt: skip
 
     def names(self) -> dict[str, Any]:
         """What the numbers in the facts stand for; what came from a stock list keeps its names."""
@@ -201,13 +219,101 @@ class Simulation:
             **self._listed,
         }
 
+    # -- what commands do ---------------------------------------------------------------------------
+
+    def order(self, station: int, lines: Sequence[tuple[int, int]], due_ms: int | None) -> None:
+        """An order is released now: lines of (SKU, meters), due by an instant or (None) as others are."""
+        due = self._due_from_now() if due_ms is None else due_ms
+        self._ordered.add(self.warehouse.release_order(station, due, lines, exogenous=True).number)
+
+    def call_off(self, loads: Sequence[tuple[int, int]], at_ms: int) -> None:
+        """A truck with loads of (SKU, boxes) is called off beside those of the supply rule."""
+        self._announce(self.supply.beside(at_ms, tuple(loads)))
+
+    def count(self, slots: Sequence[int], method: str) -> None:
+        """Slots are counted by a method as soon as somebody can."""
+        if any(METHODS[name].by == "person" for name in (method, self.scenario.counting.recount) if name):
+            self._mind_robots()
+        self._counting().count(slots, urgent=True, method=method)
+
+    def change(self, scenario: Scenario) -> None:
+        """Go on under a scenario that differs in values which may change in mid-run, and in no others."""
+        old, self.scenario = self.scenario, scenario
+
+        def changed(*sections: str) -> bool:
+            return any(getattr(scenario, name) != getattr(old, name) for name in sections)
+
+        policy, rule = scenario.policy, rule_named(scenario.policy.allocation)
+        is_faster = _motion(scenario.robots) != _motion(old.robots)
+        if is_faster:
+            self.travel = Travel(self.layout, scenario.robots)
+        if is_faster or _zoning(policy) != _zoning(old.policy):
+            index = build_index(scenario, self.layout, self.travel, self.ledger.index.turnover)
+            self.ledger.use_index(index, self.travel.one_way_ms(self.layout.outbound).tolist())
+        if "lots" in rule.needs or policy.allocation in OWN_RULES:
+            self.ledger.follow_lots()
+        if changed("demand"):
+            self.book.adopt(scenario.demand)
+        if changed("supply"):
+            self.supply.adopt(scenario.supply, self._target_fill())
+        if changed("faults"):
+            self._faults.adopt(scenario.faults)
+            if self._faults.is_on:
+                self.fleet.follow_faults()
+        if changed("robots", "tour", "policy"):
+            self.fleet.adopt(
+                scenario.robots, scenario.tour, self.travel, dispatch=policy.dispatch, dwell=policy.dwell,
+                ageing_ms=policy.ageing_min * 60_000,
+            )  # fmt: skip
+        if changed("people", "fallback", "policy"):
+            self.people.adopt(scenario.people, self._fallback(), dispatch=policy.dispatch)
+        if changed("policy", "staging"):
+            self.warehouse.adopt(policy, rule, scenario.staging)
+        if changed("control", "robots") and self.warehouse.flows is not None:
+            self.warehouse.flows.adopt(scenario.control)
+        if changed("records"):
+            self._mishaps.adopt(scenario.records)
+        self._change_counting(is_new=changed("counting"), is_faster=is_faster)
+
+    def _change_counting(self, *, is_new: bool, is_faster: bool) -> None:
+        """Count by other values, or begin to count, where the scenario says so now."""
+        scn, counting = self.scenario, self.warehouse.counting
+        if counts_by_hand(scn):
+            self._mind_robots()
+        if counting is None:
+            if self._mishaps.is_on or PLANS[scn.counting.plan].counts:
+                self._counting()
+            return
+        if is_faster:
+            counting.use_travel(slot_cost(self.travel))
+        if is_new:
+            counting.adopt(scn.counting)
+
+    def _counting(self) -> Counting:
+        """The counts of the run, which begin when they are first asked for."""
+        if self.warehouse.counting is None:
+            self.warehouse.counting = self._new_counting()
+            self.warehouse.counting.start()
+        return self.warehouse.counting
+
+    def _mind_robots(self) -> None:
+        """Have robots keep out of the aisles in which people work, as where people carry boxes."""
+        if not self.people.minds_robots:
+            dispatch = self.scenario.policy.dispatch
+            self.people.carry_by_hand(self.fleet, self._fallback(), dispatch=dispatch)
+
+    def _fallback(self) -> FallbackParams | None:
+        """When people carry: None for always; never where the layout has no places for their boxes."""
+        if self.scenario.operation == "manual":
+            return None
+        return self.scenario.fallback if self.layout.hands else FallbackParams(people=0)
+
     # -- the processes of the outside world ---------------------------------------------------------
 
     def _days(self) -> "Life":
         """Midnight's work, then the orders of the day as they fall due, day after day."""
         env, warehouse = self.env, self.warehouse
         orders_of = ORDER_TYPES[self.scenario.demand.kind]
-        due_ms = round(self.scenario.demand.due_h * 3_600_000)
         day = 0
         while True:
             warehouse.expire(self.calendar.ordinal(day))
@@ -224,10 +330,14 @@ class Simulation:
                     yield Timeout(env, order.at_ms - env._now)
                 due = order.due_ms
                 if due is None:
-                    due = self.calendar.add_open_ms(env._now, due_ms)
+                    due = self._due_from_now()
                 warehouse.release_order(order.station, due, order.lines, exogenous=order.exogenous)
             day += 1
             yield Timeout(env, day * DAY_MS - env._now)
+
+    def _due_from_now(self) -> int:
+        """When an order that is released now is due."""
+        return self.calendar.add_open_ms(self.now_ms, round(self.scenario.demand.due_h * 3_600_000))
 
     def _positions(self) -> list[int]:
         """Usable meters plus those on order, less those that orders wait for, by SKU."""
@@ -253,7 +363,7 @@ class Simulation:
         day = self.env._now // DAY_MS
         loads = []
         for sku, boxes in delivery.loads:
-            maker, verified = self.supply.lot(day, boxes)
+            maker, verified = self.supply.lot(day, boxes, delivery.truck)
             loads.append((sku, maker, verified))
         self.warehouse.truck_arrives(delivery.truck, loads)
 
@@ -273,11 +383,12 @@ class Simulation:
         for _ in range(demand.backlog_orders):
             self._next_order(None)
 
-    def _next_order(self, _: Order | None) -> None:
+    def _next_order(self, handed_over: Order | None) -> None:
+        if handed_over is not None and handed_over.number in self._ordered:
+            return  # it came beside the backlog
         drawn = self.book.order(*divmod(self._orders_drawn, ORDERS_A_DAY))
         self._orders_drawn += 1
-        due = self.calendar.add_open_ms(self.now_ms, round(self.scenario.demand.due_h * 3_600_000))
-        self.warehouse.release_order(drawn.station, due, drawn.lines, exogenous=False)
+        self.warehouse.release_order(drawn.station, self._due_from_now(), drawn.lines, exogenous=False)
 
     # -- building the run ---------------------------------------------------------------------------
 
@@ -290,13 +401,22 @@ class Simulation:
         ledger.weight_g = lambda sku, meters: box_weight_g(scn, weights[sku], meters)
         return ledger
 
+    def _new_counting(self) -> Counting:
+        return Counting(
+            self.warehouse, self.scenario.counting, self.calendar, self._reader, self.streams,
+            slot_cost(self.travel),
+        )  # fmt: skip
+
+    def _target_fill(self) -> float:
+        """The share of box places that the supply rule aims at."""
+        target = self.scenario.supply.target_fill
+        return self.scenario.initial.fill if target is None else target
+
     def _make_supply(self) -> Supply:
         scn = self.scenario
-        target = scn.supply.target_fill
         numbers = {sku.name: k for k, sku in enumerate(scn.skus)}
         return Supply(
-            scn.supply, self.book, places=self.layout.boxes,
-            target_fill=scn.initial.fill if target is None else target,
+            scn.supply, self.book, places=self.layout.boxes, target_fill=self._target_fill(),
             deliveries=[(d.day, numbers[d.sku], d.boxes) for d in scn.supply.schedule],
         )  # fmt: skip
 
@@ -458,6 +578,19 @@ class Simulation:
                 warehouse.stage_at_start(box, -DAY_MS)
 
 
+def _motion(robots: RobotParams) -> tuple[float, ...]:
+    """What the time of a way depends on and may change in mid-run."""
+    return (
+        robots.speed_m_per_s, robots.acceleration_m_per_s2, robots.lift_speed_m_per_s,
+        robots.lift_acceleration_m_per_s2, robots.turn_s,
+    )  # fmt: skip
+
+
+def _zoning(policy: PolicyParams) -> tuple[object, ...]:
+    """What the ranges of slots that rules ask for depend on."""
+    return policy.zones, policy.zone_borders, policy.overflow
+
+
 def build_index(
     scenario: Scenario, layout: Layout, travel: Travel, turnover: Turnover | None = None
 ) -> SlotIndex:
@@ -486,7 +619,11 @@ def build_index(
 
 
 class Result:
-    """The facts of a run and what is needed to read them."""
+    """The facts of a run and what is needed to read them.
+
+    `scenario` is that with which the run began: with `seed` and `commands` it gives the same run again. What
+    is read from the facts with the values of a scenario is read with those of `scenario_at_end`.
+    """
 
     def __init__(
         self,
@@ -497,9 +634,14 @@ class Result:
         seed: int,
         end_ms: int,
         names: dict[str, Any],
+        *,
+        commands: Sequence[Given] = (),
+        scenario_at_end: "Scenario | None" = None,
     ) -> None:
         self.trace = trace
         self.scenario = scenario
+        self.scenario_at_end = scenario if scenario_at_end is None else scenario_at_end
+        self.commands = list(commands)
         self.layout = layout
         self.calendar = calendar
         self.seed = seed
@@ -508,14 +650,14 @@ class Result:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the facts: the same scenario and seed give the same."""
+        """SHA-256 over the facts: the same scenario, seed and commands give the same."""
         return self.trace.digest()
 
     def kpis(self) -> dict[str, dict[str, Any]]:
         """Every KPI by name, from the facts after the warm-up."""
         from sim.kpis import RunFacts, compute
 
-        scenario = self.scenario
+        scenario = self.scenario_at_end
         warmup = scenario.time.warmup_days * DAY_MS
         return compute(RunFacts(self.trace, scenario, self.layout, self.calendar, warmup, self.end_ms))
 

@@ -259,6 +259,26 @@ class SlotIndex:
             for slot, lot in reversed(taken):
                 self.give(slot, lot)
 
+    def know_lots(self, boxes: Iterable[tuple[int, int]]) -> None:
+        """Follow lots from now on; `boxes` are the (lot, slot) of every place that is taken or reserved."""
+        self.follows_lots = True
+        self.lots = {}
+        for lot, slot in boxes:
+            if lot >= 0:
+                slots = self.lots.setdefault(lot, {})
+                slots[slot] = slots.get(slot, 0) + 1
+
+    def take_over(self, other: "SlotIndex") -> None:
+        """Stand for another index of the same slots: with its room, its blocks, and what it has seen."""
+        self.room, self.lots, self.follows_lots = other.room, other.lots, other.follows_lots
+        self.stays, self._blocked = other.stays, other._blocked
+        self.stays.forget_weights()  # those of the views of the other index
+        self.next_retrieval, self.announced = other.next_retrieval, other.announced
+        self.stacks, self.leaves_ms = other.stacks, other.leaves_ms
+        self.shorter_stays, self.plan = other.shorter_stays, other.plan
+        self._orders = {}
+        self._begin()
+
     def forget(self) -> None:
         """Drop what was built for rules; it is built again, in new views, when one asks."""
         self._watchers.clear()
@@ -296,6 +316,10 @@ class SlotIndex:
     def is_open(self, slot: int) -> bool:
         """Whether the slot has room and is in use."""
         return self.room[slot] > 0 and slot not in self._blocked
+
+    def out_of_use(self, slot: int) -> frozenset[str]:
+        """Why a slot is out of use: the reasons given to `block`; none while it is in use."""
+        return self._blocked.get(slot, frozenset())
 
     def has_open(self) -> bool:
         """Whether any slot is open to any class of boxes."""

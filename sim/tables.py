@@ -111,8 +111,9 @@ class RunFacts:
     @classmethod
     def of(cls, result: Result) -> RunFacts:
         """The facts of a result, its scenario's warm-up cut off."""
-        start_ms = min(result.scenario.time.warmup_days * DAY_MS, result.end_ms)
-        return cls(result.trace, result.scenario, result.layout, result.calendar, start_ms, result.end_ms)
+        scenario = result.scenario_at_end
+        start_ms = min(scenario.time.warmup_days * DAY_MS, result.end_ms)
+        return cls(result.trace, scenario, result.layout, result.calendar, start_ms, result.end_ms)
 
     @property
     def span_ms(self) -> int:

@@ -148,6 +148,20 @@ class Trace:
             if from_seq < block.first + len(block.kinds):
                 yield from block.rows(max(from_seq - block.first, 0))
 
+    def records(
+        self, from_seq: int = 0, wanted: Collection[int] | None = None
+    ) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.void]]]:
+        """The facts from number `from_seq` on by kind: its number, the numbers of the facts, their records.
+
+        Only kinds that are `wanted`, all when None. A kind comes once for each block of memory in which it
+        stands.
+        """
+        self.seal()
+        for block in self._blocks:
+            start = max(from_seq - block.first, 0)
+            if start < len(block.kinds):
+                yield from block.records(start, wanted)
+
     def packed(self, from_seq: int = 0) -> Iterator[tuple[bytes, bytes]]:
         """The facts from number `from_seq` on as pairs (kinds, data): a byte a fact, and the hashed bytes.
 
@@ -326,18 +340,21 @@ class _Block:
 
     def offset(self, start: int) -> int:
         """Where in `data` the fact of that number within the block starts."""
-        if start == 0:
-            return 0
-        return int(_SIZES[np.frombuffer(bytes(self.kinds[:start]), np.uint8)].sum())
+        if start <= len(self.kinds) // 2:  # the shorter way
+            return int(_SIZES[np.frombuffer(bytes(self.kinds[:start]), np.uint8)].sum())
+        return len(self.data) - int(_SIZES[np.frombuffer(bytes(self.kinds[start:]), np.uint8)].sum())
 
-    def records(self, start: int) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.void]]]:
+    def records(
+        self, start: int, wanted: Collection[int] | None = None
+    ) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.void]]]:
         """From a fact within the block on: each kind with the numbers of its facts and their records."""
         kinds = np.frombuffer(bytes(self.kinds[start:]), np.uint8)
         sizes = _SIZES[kinds]
         starts = np.cumsum(sizes) - sizes + self.offset(start)
-        for number in np.unique(kinds).tolist():
-            at = np.flatnonzero(kinds == number)
-            yield number, at + (self.first + start), _records(self.data, number)[starts[at]]
+        for number in np.flatnonzero(np.bincount(kinds)).tolist():
+            if wanted is None or number in wanted:
+                at = np.flatnonzero(kinds == number)
+                yield number, at + (self.first + start), _records(self.data, number)[starts[at]]
 
     def times(self, start: int) -> npt.NDArray[np.int64]:
         """The times of the facts from one within the block on."""

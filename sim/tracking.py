@@ -1,9 +1,10 @@
 """Every asset's whole history, from the facts alone: where it is, and everything that ever happened to it.
 
 What truly happened and what the records said are kept apart: each event tells both, and an event that nobody
-knew of then is marked as one of the truth. Facts come from a trace in memory, or straight from the Parquet
-parts of a result folder, of which only the rows that are asked for are read. In the history of a box stands
-what was done to it, not what a robot did on its way; that is in the history of the robot.
+knew of then is marked as one of the truth. On the side of the records a history tells only what was known
+(`history.OnRecord`). Facts come from a trace in memory, or straight from the Parquet parts of a result
+folder, of which only the rows that are asked for are read. In the history of a box stands what was done to
+it, not what a robot did on its way; that is in the history of the robot.
 """
 
 import json
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from sim.facts import (
     MISSING,
     NONE,
     RETURNS,
+    STOPPED,
     SURPLUS,
     TASK_CLASSES,
     VERDICTS,
@@ -38,8 +40,9 @@ from sim.facts import (
     WHYS,
     WORK,
 )
+from sim.history import OnRecord
 from sim.tables import record_without
-from sim.trace import _SO_FAR, FactsError, duckdb_here, read_facts, read_manifest
+from sim.trace import _SO_FAR, FactsError, duckdb_here, read_facts, read_manifest, read_parts
 from sim.words import near, printable, show
 
 if TYPE_CHECKING:
@@ -62,11 +65,15 @@ FAULT_SENTENCES: Final[dict[str, str]] = {
     "power": "the power of the whole store fails",
     "station": "a port or station is blocked, or nobody is there",
     "misshaped_box": "a box is out of shape and has to be handled by a person",
+    "stopped": "a command stops a robot until another one sets it to work again",
 }
 """What each fault of `facts.FAULTS` is."""
 
 KINDS_OF_SUBJECT: Final = ("meter", "box", "slot", "lot", "robot", "order")
 """What can be tracked."""
+
+Side = Literal["both", "records"]
+"""What a history tells: the truth and the records, or the records alone."""
 
 Where = tuple[int, int, int]
 """A place of the layout with tier column and tier, from 0; NONE where they do not apply."""
@@ -119,7 +126,10 @@ class Event(NamedTuple):
 
 
 class Story(NamedTuple):
-    """A subject with its name, a sentence that says where it is, the same as values, and its events."""
+    """A subject with its name, a sentence that says where it is, the same as values, and its events.
+
+    On the side of the records `where` has what is recorded and nothing beside it.
+    """
 
     subject: Subject
     name: str
@@ -171,25 +181,47 @@ class Match(NamedTuple):
         return [name for name in kinds if self.field in KINDS[name].fields]
 
 
+class Page(NamedTuple):
+    """A part of a history: so many events behind a fact, or before it with the newest first."""
+
+    limit: int
+    after: int | None = None
+    newest: bool = False
+
+    def is_on(self, seq: int) -> bool:
+        """Whether a fact lies behind the one after which the page begins, in its direction."""
+        return self.after is None or (seq < self.after if self.newest else seq > self.after)
+
+
 class _TraceFacts:
     """The facts of a trace in memory."""
 
     def __init__(self, trace: "Trace") -> None:
-        self._trace = trace
+        self.trace = trace
         self.digest = ""
 
-    def select(self, matches: Sequence[Match]) -> list[Fact]:
-        """Every fact that one of the matches names, in the order of recording."""
+    def select(self, matches: Sequence[Match], page: Page | None = None) -> list[Fact]:
+        """Every fact that one of the matches names, in the order of recording.
+
+        With a page, only so many of each kind as may be on it, one more, and those of the same number.
+        """
         wanted: dict[str, list[Match]] = {}
         for match in matches:
             for kind in match.kinds_in(KINDS) if match.values else ():
                 wanted.setdefault(kind, []).append(match)
         found = []
         for kind, asked in wanted.items():
-            table = self._trace.table(kind)
-            hit = np.zeros(table["seq"].size, dtype=bool)
+            table = self.trace.table(kind)
+            if page is not None and page.after is not None:
+                at = int(np.searchsorted(table["seq"], page.after, side="left" if page.newest else "right"))
+                part = slice(at) if page.newest else slice(at, None)
+                table = {name: column[part] for name, column in table.items()}
+            hits = np.zeros(table["seq"].size, dtype=bool)
             for match in asked:
-                hit |= np.isin(table[match.field], sorted(match.values))
+                hits |= np.isin(table[match.field], sorted(match.values))
+            hit = np.flatnonzero(hits)
+            if page is not None:
+                hit = hit[-page.limit - 1 :] if page.newest else hit[: page.limit + 1]
             rows = zip(*(column[hit].tolist() for column in table.values()), strict=True)
             names = KINDS[kind].fields
             found += [Fact(seq, at, kind, dict(zip(names, values, strict=True))) for seq, at, *values in rows]
@@ -197,12 +229,16 @@ class _TraceFacts:
 
     def greatest(self, kind: str, name: str) -> int:
         """The greatest value of a field, NONE when there is no such fact."""
-        return int(self._trace.table(kind)[name].max(initial=NONE))
+        return int(self.trace.table(kind)[name].max(initial=NONE))
 
     @property
     def last_ms(self) -> int:
         """The time of the last fact."""
-        return self._trace.last_ms
+        return self.trace.last_ms
+
+    def on_record(self) -> "_TraceFacts":
+        """The facts as the records have them."""
+        return _TraceFacts(OnRecord(self.trace))
 
 
 class _FolderFacts:
@@ -213,6 +249,7 @@ class _FolderFacts:
     """
 
     def __init__(self, folder: Path, *, partial: bool = False) -> None:
+        self._folder = folder
         self.manifest = read_manifest(folder, _SO_FAR) if partial else read_manifest(folder)
         self.digest = str(self.manifest.get("digest", ""))
         self._connection = duckdb_here()
@@ -242,7 +279,7 @@ class _FolderFacts:
     def _torn_is_told(self) -> "_Telling":
         return _Telling()
 
-    def select(self, matches: Sequence[Match]) -> list[Fact]:
+    def select(self, matches: Sequence[Match], _page: Page | None = None) -> list[Fact]:
         """Every fact that one of the matches names, in the order of recording."""
         clauses = []
         for match in matches:
@@ -277,6 +314,10 @@ class _FolderFacts:
     def last_ms(self) -> int:
         """The time of the last fact."""
         return max(0, self._one("max(time_ms)"))
+
+    def on_record(self) -> "_TraceFacts":
+        """The facts as the records have them: what they do not have shows only when all have been read."""
+        return _TraceFacts(OnRecord(read_parts(self._folder)[0]))
 
     def _one(self, value: str) -> int:
         if not self._files:
@@ -323,6 +364,7 @@ class Run:
         end_ms: int | None = None,
     ) -> None:
         self.facts = facts
+        self.side: Side = "both"
         self.is_whole = True
         self.names = names
         self.places = list(places)
@@ -338,6 +380,7 @@ class Run:
         self._start = datetime.combine(date.fromisoformat(start), time()) if start else None
         self.boxes: Mapping[str, str] = names.get("boxes", {})
         self._taken = set(self.boxes.values())
+        self._on_record: Run | None = None
 
     @classmethod
     def of(cls, run: "Run | Traced") -> "Run":
@@ -348,7 +391,19 @@ class Run:
         names = names() if callable(names) else names
         end_ms = getattr(run, "end_ms", None)
         end_ms = getattr(run, "now_ms", end_ms)
-        return cls(_TraceFacts(run.trace), names, run.layout.names, run.trace.meters_per_box, end_ms)
+        made = cls(_TraceFacts(run.trace), names, run.layout.names, run.trace.meters_per_box, end_ms)
+        made.side = "records" if isinstance(run.trace, OnRecord) else "both"
+        return made
+
+    def on_record(self) -> "Run":
+        """The run as the records have it; of one that goes on, as it is when this is asked for first."""
+        if self.side == "records":
+            return self
+        if self._on_record is None:
+            twin = copy(self)
+            twin.facts, twin.side = self.facts.on_record(), "records"
+            self._on_record = twin
+        return self._on_record
 
     # -- words for numbers
 
@@ -701,6 +756,12 @@ class Life:
         change = _CHANGES.get(fact.kind)
         if change is not None:
             change(self, fact, run)
+        if run.side == "records":  # what is recorded is all that anybody knows
+            for k in _bits(self.mask & ~self.recorded_mask):
+                self.fates.setdefault(k, fact)
+            for k in _bits(self.recorded_mask & ~self.mask):
+                self.fates.pop(k, None)
+            self.true, self.mask, self.damaged = self.recorded, self.recorded_mask, 0
 
     def take_out(self, mask: int, fact: Fact) -> None:
         """Take meters out of the box in truth."""
@@ -915,11 +976,12 @@ _WHY_WORDS: Final = {
     "error": "by mistake", "pick": "seen at a pick", "place": "seen when setting down",
     "count": "seen in a count",
     "opening": "seen in the open box", "check": "seen at the check", "gate": "seen at the receiving gate",
+    "resent": "the message was sent again",
 }  # fmt: skip
 _LOOK_WORDS: Final = {
     "gate": "found at the receiving gate", "pick": "found at a pick", "place": "found when setting down",
     "count": "found by a count", "opening": "found in the open box", "check": "found at the check",
-    "left": "the box left before anybody knew",
+    "left": "the box left before anybody knew", "resent": "found when the message was sent again",
 }  # fmt: skip
 _DIFFERENCE_WORDS: Final = {
     "missing": "not seen", "surplus": "seen, recorded elsewhere", "meters": "other meters than recorded",
@@ -1113,13 +1175,17 @@ _SAYING: Final[dict[str, Callable[[_Teller, Fact, Life | None], str]]] = {
     "late": lambda _, fact, __: _delay(fact["late"]),
     "reason": lambda _, fact, __: _name(_REASONS, fact["reason"]),
     "task_class": lambda _, fact, __: _name(TASK_CLASSES, fact["task_class"]).replace("_", " "),
-    "fault": lambda _, fact, __: _name(FAULTS, fact["cause"]).replace("_", " "),
+    "fault": lambda _, fact, __: _fault(fact["cause"]),
     "permille": lambda _, fact, __: f"{fact['permille'] / 10:.0f}\u00a0% charged",
     "other": lambda teller, fact, _: teller.other(fact),
     "meter": lambda teller, fact, _: teller.run.meter(
         fact["box"] * teller.run.meters_per_box + max(0, fact["meter"])
     ),
 }
+
+
+def _fault(cause: int) -> str:
+    return "stop by command" if cause == STOPPED else _name(FAULTS, cause).replace("_", " ")
 
 
 def _delay(late_ms: int) -> str:
@@ -1169,7 +1235,7 @@ def _tell_recorded(teller: _Teller, fact: Fact, _: Life | None, after: Life | No
     if fact["place"] == teller.run.outside:
         return "missed", f"not where it is recorded, {why}"
     where = teller.run.position((fact["place"], fact["column"], fact["tier"]))
-    agrees = after is not None and after.true == after.recorded
+    agrees = teller.run.side == "both" and after is not None and after.true == after.recorded
     return "recorded", f"recorded {'where it is' if agrees else f'in {where}'}, {why}"
 
 
@@ -1306,16 +1372,46 @@ _SPECIAL: Final[dict[str, Callable[[_Teller, Fact, Life | None, Life | None], To
 # --- histories -------------------------------------------------------------------------------------------
 
 
-def track(run: Run | Traced, subject: Subject, at_ms: int | None = None, last: int | None = None) -> Story:
+def track(
+    run: Run | Traced,
+    subject: Subject,
+    at_ms: int | None = None,
+    last: int | None = None,
+    side: Side = "both",
+) -> Story:
     """Where a subject is, and everything that happened to it, up to and including `at_ms` (None: the end).
 
-    With `last`, only so many events are told, those at the end. Raises TrackError for a subject that the run
-    does not have.
+    With `last`, only so many events are told, those at the end. On the side of the records only what these
+    told at the time is told, and the facts are numbered without the others. Raises TrackError for a subject
+    that the run does not have.
     """
     run = Run.of(run)
+    run = run.on_record() if side == "records" else run
     story = _STORIES[subject.kind](run, subject, run.end_ms if at_ms is None else at_ms, last)
     cut = 0 if last is None else max(0, len(story.events) - last)
     return story._replace(events=story.events[cut:], earlier=story.earlier + cut)
+
+
+def page_of(
+    run: Run | Traced, subject: Subject, page: Page, at_ms: int | None = None, side: Side = "both"
+) -> tuple[list[Event], int | None]:
+    """The events on a page of a history, and the number of the last fact when more follow, else None.
+
+    All events of one fact are on one page, of which there may be more than `limit` then.
+    """
+    run = Run.of(run)
+    run = run.on_record() if side == "records" else run
+    at_ms = run.end_ms if at_ms is None else at_ms
+    if subject.kind == "robot":
+        events = _events_of_robot(run, subject.number, at_ms, page)
+    else:
+        events = _STORIES[subject.kind](run, subject, at_ms, None).events
+    events = [event for event in events if page.is_on(event.seq)]
+    events = events[::-1] if page.newest else events
+    cut = page.limit
+    while 0 < cut < len(events) and events[cut].seq == events[cut - 1].seq:
+        cut += 1
+    return events[:cut], events[cut - 1].seq if len(events) > cut > 0 else None
 
 
 def where_is(run: Run | Traced, subject: Subject, at_ms: int | None = None) -> str:
@@ -1516,7 +1612,9 @@ def _story_of_meter(run: Run, subject: Subject, at_ms: int, _last: int | None) -
         raise TrackError([f"asset: expected a meter of this run, found {name}: {found}"])
     where = _where(teller, life)
     is_in, is_recorded = bool(life.mask >> k & 1), bool(life.recorded_mask >> k & 1)
-    where |= {"in_box": is_in, "recorded_in_box": is_recorded, "damaged": bool(life.damaged >> k & 1)}
+    where |= {"in_box": is_in}
+    if run.side == "both":
+        where |= {"recorded_in_box": is_recorded, "damaged": bool(life.damaged >> k & 1)}
     return Story(subject, name, f"Meter {name} {_meter_sentence(teller, life, k)}.", where, events)
 
 
@@ -1552,21 +1650,25 @@ def _story_of_lot(run: Run, subject: Subject, at_ms: int, _last: int | None) -> 
     here = [life for life in lives if life.left is None and life.true[0] != run.truck]
     coming = sum(life.true[0] == run.truck for life in lives)
     gone = len(lives) - len(here) - coming
+    missing = [life for life in here if run.side == "records" and life.recorded[0] == run.outside]
+    here = [life for life in here if life not in missing]
     wrong = sum(life.true != life.recorded for life in here)
     meters = sum(life.mask.bit_count() for life in here)
     parts = [f"{len(here):,} in the store with {_meters(meters)}" if here else "none in the store"]
+    parts += [f"{len(missing):,} missing"] * bool(missing)
     parts += [f"{coming:,} on a truck"] * bool(coming) + [f"{gone:,} gone"] * bool(gone)
     about = next((fact for fact in created if fact.kind == "lot_created"), None)
     sku = f" of {teller.say('sku', about)}" if about is not None else ""
     sentence = f"Lot {run.lot(lot)}{sku}: {_boxes(len(lives))} came; {', '.join(parts)}"
+    where = {
+        "boxes": len(lives), "in_store": len(here), "on_truck": coming, "gone": gone, "meters": meters,
+    }  # fmt: skip
+    if run.side == "records":
+        return Story(subject, run.lot(lot), f"{sentence}.", where | {"missing": len(missing)}, events)
     sentence += (
         f"; {wrong:,} not where recorded" if wrong else "; all where they are recorded" if here else ""
     )
-    where = {
-        "boxes": len(lives), "in_store": len(here), "on_truck": coming, "gone": gone, "meters": meters,
-        "not_where_recorded": wrong,
-    }  # fmt: skip
-    return Story(subject, run.lot(lot), f"{sentence}.", where, events)
+    return Story(subject, run.lot(lot), f"{sentence}.", where | {"not_where_recorded": wrong}, events)
 
 
 def _last_lives(steps: Iterable[_Step]) -> dict[int, Life]:
@@ -1605,17 +1707,23 @@ def _story_of_slot(run: Run, subject: Subject, at_ms: int, _last: int | None) ->
     held = [fact["held"] for fact in facts if fact.kind == "slot_held" and fact["slot"] == slot]
     blocked = [fact["blocked"] for fact in facts if fact.kind == "slot_blocked" and fact["slot"] == slot]
     name = run.place(slot)
-    sentence = f"Slot {name} holds {_boxes(len(true))}"
-    wrong = [f"{strange} not on record here"] * bool(strange) + [
-        f"{missing} on record here and elsewhere"
-    ] * bool(missing)
-    sentence += f": {', '.join(wrong)}" if wrong else ", as recorded"
+    where: dict[str, Any]
+    if run.side == "records":
+        sentence = f"Slot {name} has {_boxes(len(recorded))} on record"
+        where = {"boxes": len(recorded)}
+    else:
+        sentence = f"Slot {name} holds {_boxes(len(true))}"
+        wrong = [f"{strange} not on record here"] * bool(strange) + [
+            f"{missing} on record here and elsewhere"
+        ] * bool(missing)
+        sentence += f": {', '.join(wrong)}" if wrong else ", as recorded"
+        where = {
+            "boxes": len(true), "recorded_boxes": len(recorded), "not_on_record": strange,
+            "elsewhere": missing,
+        }  # fmt: skip
     is_held, is_blocked = bool(held and held[-1]), bool(blocked and blocked[-1])
     sentence += "; it is on hold" * is_held + "; it is out of use" * is_blocked
-    where = {
-        "boxes": len(true), "recorded_boxes": len(recorded), "not_on_record": strange, "elsewhere": missing,
-        "held": is_held, "blocked": is_blocked,
-    }  # fmt: skip
+    where |= {"held": is_held, "blocked": is_blocked}
     return Story(subject, name, f"{sentence}.", where, [events[key] for key in sorted(events)])
 
 
@@ -1623,21 +1731,30 @@ def _boxes(number: int) -> str:
     return "no box" if not number else f"{number:,} box{'' if number == 1 else 'es'}"
 
 
+def _of_robot(run: Run, robot: int) -> list[Match]:
+    # People take boxes off a robot that is out of order.
+    matches = [Match("robot", [robot]), Match("from_place", [run.first_carrier + robot], ("box_moved",))]
+    return [*matches, Match("person", [robot - run.robots])] if robot >= run.robots else matches
+
+
+def _events_of_robot(run: Run, robot: int, at_ms: int, page: Page) -> list[Event]:
+    """The events of a robot on a page, and one more: a robot has too many facts to tell them all for that."""
+    facts = run.facts.select(_of_robot(run, robot), page)
+    teller = _Teller(run, _Around())
+    return [teller.event(fact) for fact in facts if fact.time_ms <= at_ms]
+
+
 def _story_of_robot(run: Run, subject: Subject, at_ms: int, last: int | None) -> Story:
     robot = subject.number
     own = run.first_carrier + robot
-    # People take boxes off a robot that is out of order.
-    matches = [Match("robot", [robot]), Match("from_place", [own], ("box_moved",))]
-    if robot >= run.robots:
-        matches.append(Match("person", [robot - run.robots]))
-    facts = [fact for fact in run.facts.select(matches) if fact.time_ms <= at_ms]
+    facts = [fact for fact in run.facts.select(_of_robot(run, robot)) if fact.time_ms <= at_ms]
     teller = _Teller(run, _Around.of(facts))
     cut = 0 if last is None else max(0, len(facts) - last)
     events = [teller.event(fact) for fact in facts[cut:]]
     name = run.carrier(robot)
     on_board: dict[int, None] = {}
-    for fact in facts:
-        if fact.kind == "box_moved":
+    for fact in sorted([*facts, *_recorded_off(run, facts, own)], key=lambda fact: fact.seq):
+        if fact.kind in ("box_moved", "box_recorded") and fact.time_ms <= at_ms:
             on_board.pop(fact["box"], None)
             if fact["to_place"] == own:
                 on_board[fact["box"]] = None
@@ -1651,6 +1768,14 @@ def _story_of_robot(run: Run, subject: Subject, at_ms: int, last: int | None) ->
     doing = _DOING.get(_name(ACTIVITIES, stretch["activity"]), "is at")
     where |= {"place": place, "doing": doing, "since_s": stretch.time_ms / 1000}
     return Story(subject, name, f"{name} {doing} {place} since {since}{load}.", where, events, cut)
+
+
+def _recorded_off(run: Run, facts: Iterable[Fact], own: int) -> list[Fact]:
+    """Facts by which boxes are off a robot on record alone: the message that they were set down was lost."""
+    if run.side == "both":
+        return []
+    boxes = {fact["box"] for fact in facts if fact.kind == "box_moved" and fact["to_place"] == own}
+    return run.facts.select([Match("box", boxes, ("box_recorded",))])
 
 
 def _story_of_order(run: Run, subject: Subject, at_ms: int, last: int | None) -> Story:
@@ -1705,7 +1830,7 @@ _STORIES: Final[dict[str, Callable[[Run, Subject, int, int | None], Story]]] = {
 def _where(teller: _Teller, life: Life) -> dict[str, Any]:
     """A life as values for JSON."""
     run = teller.run
-    return {
+    where = {
         "place": run.place(life.true[0]), "column": life.true[1], "tier": life.true[2],
         "recorded_place": run.place(life.recorded[0]), "recorded_column": life.recorded[1],
         "recorded_tier": life.recorded[2], "as_recorded": life.true == life.recorded,
@@ -1715,6 +1840,9 @@ def _where(teller: _Teller, life: Life) -> dict[str, Any]:
         "lot": run.lot(life.lot),
         "verified_on": teller.day(life.verified_day),
     }  # fmt: skip
+    if run.side == "records":
+        return {name: value for name, value in where.items() if "recorded" not in name}
+    return where
 
 
 def _at(teller: _Teller, where: Where) -> str:
@@ -1729,6 +1857,9 @@ def _at(teller: _Teller, where: Where) -> str:
 
 
 def _box_place(teller: _Teller, life: Life) -> str:
+    if teller.run.side == "records":
+        is_missing = life.recorded[0] == teller.run.outside and life.left is None
+        return "is missing" if is_missing else f"is recorded {_at(teller, life.recorded)}"
     truly = _at(teller, life.true)
     if life.true == life.recorded:
         return f"is {truly}, as recorded"
@@ -1785,6 +1916,7 @@ def _meter_sentence(teller: _Teller, life: Life, k: int) -> str:
         + f" {when}, and is not handed over yet",
         "meters_scrapped": f"was taken out of box {box} {when}, to be scrapped",
         "box_left": f"left the store in box {box} {when}",
+        "meters_recorded": f"is not in box {box} any more, as found {when}",
     }  # fmt: skip
     if fate.kind in how:
         return f"{how[fate.kind]}{still}"

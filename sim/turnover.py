@@ -146,6 +146,10 @@ class SeenStays:
         other._days_of = [dict(days) for days in self._days_of]
         return other
 
+    def forget_weights(self) -> None:
+        """Drop what was worked out for weights, of which there will be others."""
+        self._before_of = {}
+
     def arrived(self, sku: int, now_ms: int, verified_day: int) -> None:
         """A box of the SKU came in."""
         for days in (self._days, self._days_of[sku]):

@@ -8,7 +8,7 @@ Where truth and records part (`mishaps`), the store goes on by its records: a ro
 or finds a place taken, says so, the order gets another box, and what was seen instead is recorded.
 """
 
-from collections import deque
+from collections import Counter, deque
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -138,25 +138,37 @@ class StagingParams(Params):
         origin="assumption",
         ge=0,
         le=1_000_000,
+        live=True,
     )
     pick_buffer_boxes: JsonInt = fact(
-        2, "boxes that may stand at the pick station", unit="boxes", origin="assumption", ge=1, le=10_000
+        2,
+        "boxes that may stand at the pick station",
+        unit="boxes",
+        origin="assumption",
+        ge=1,
+        le=10_000,
+        live=True,
     )
     loose_rack_boxes: JsonInt = fact(
-        3, "open boxes that may stay beside it", unit="boxes", origin="assumption", ge=0, le=10_000
+        3, "open boxes that may stay beside it", unit="boxes", origin="assumption", ge=0, le=10_000, live=True
     )
 
 
 class PolicyParams(Params):
     """The choices of the store; `meterhouse list policies` says what each is."""
 
-    allocation: str = fact("closest-open", "which slot takes a box")
-    retrieval: str = fact("fefo", "which boxes leave")
-    dispatch: str = fact("priority", "which work a free robot takes first")
-    dwell: str = fact("charger", "where an idle robot waits")
-    decide_at: Literal["receipt", "pickup"] = fact("receipt", "when the slot of a box is named")
+    allocation: str = fact("closest-open", "which slot takes a box", live=True)
+    retrieval: str = fact("fefo", "which boxes leave", live=True)
+    dispatch: str = fact("priority", "which work a free robot takes first", live=True)
+    dwell: str = fact("charger", "where an idle robot waits", live=True)
+    decide_at: Literal["receipt", "pickup"] = fact("receipt", "when the slot of a box is named", live=True)
     allocation_ms: JsonInt = fact(
-        0, "how long one allocation decision takes in the simulated world", unit="ms", ge=0, le=3_600_000
+        0,
+        "how long one allocation decision takes in the simulated world",
+        unit="ms",
+        ge=0,
+        le=3_600_000,
+        live=True,
     )
     tolerance_days: JsonInt = fact(
         3,
@@ -165,15 +177,19 @@ class PolicyParams(Params):
         origin="assumption",
         ge=0,
         le=3650,
+        live=True,
     )
-    zones: JsonInt = fact(3, "zones of class-based allocation", ge=2, le=20)
+    zones: JsonInt = fact(3, "zones of class-based allocation", ge=2, le=20, live=True)
     zone_borders: list[JsonFloat] = fact(
         [],
         "shares of demand at which the classes end, zones - 1 of them, ascending; those of least expected"
         " time when not given (2/3 and 9/10 where all SKUs stay equally long)",
+        live=True,
     )
     overflow: Literal["outward", "inward", "nearest"] = fact(
-        "outward", "which zones are tried when a box's own is full: further out first, nearer in, the closest"
+        "outward",
+        "which zones are tried when a box's own is full: further out first, nearer in, the closest",
+        live=True,
     )
     turnover: Literal["given", "computed", "online"] = fact(
         "given",
@@ -187,6 +203,7 @@ class PolicyParams(Params):
         origin="assumption",
         gt=0,
         le=1_000_000,
+        live=True,
     )
 
 
@@ -263,6 +280,7 @@ class Warehouse:
         self.missing: dict[int, int] = {}
         """Boxes that are not where they were recorded and have not been seen since, with the time."""
         self._on_hold: set[int] = set()
+        self._put_on_hold: set[int] = set()
         self._reader = reader
         self._faults = faults
         self._by_hand = by_hand
@@ -284,6 +302,7 @@ class Warehouse:
         self._boxes_view = BoxesView(ledger, ledger.ready, policy.tolerance_days)
         self._allocation_stream = allocation_stream
         self._at_pickup = policy.decide_at == "pickup"
+        self._names_late = self._at_pickup
         self._allocation_ms = policy.allocation_ms
         self._allocator_free_at = 0
         self._max_age = max_age_days
@@ -313,9 +332,22 @@ class Warehouse:
         self._asked = NONE
         ledger.index.next_retrieval = self._next_retrieval
         ledger.index.announced = self._announced
+        ledger.bound = self._bound
         self._next_task = 0
         self._next_order = 0
         self._next_lot = 0
+
+    def adopt(self, policy: PolicyParams, rule: Rule, staging: StagingParams) -> None:
+        """Go on with other choices and places; what is decided, and what stands somewhere, stays so."""
+        self.rule = rule
+        self._retrieval = RETRIEVAL[policy.retrieval]
+        self._boxes_view = BoxesView(self.ledger, self.ledger.ready, policy.tolerance_days)
+        self._at_pickup = policy.decide_at == "pickup"
+        self._names_late = self._names_late or self._at_pickup
+        self._allocation_ms = policy.allocation_ms
+        self.staging = staging
+        while self._loose_at_port and self._at_pick_station < staging.pick_buffer_boxes:
+            self._to_pick_station(self._loose_at_port[0])
 
     # -- coming in --------------------------------------------------------------------------------
 
@@ -510,7 +542,7 @@ class Warehouse:
 
     def _announced(self) -> list[BoxView]:
         """The boxes that will ask for a slot after the one that asks now, as far as they are here."""
-        tasks = chain(self.fleet.waiting[PUT_AWAY], *self._staged.values()) if self._at_pickup else ()
+        tasks = chain(self.fleet.waiting[PUT_AWAY], *self._staged.values()) if self._names_late else ()
         waiting = (task.box for task in tasks if task.target == NONE and not task.cancelled)
         boxes = (box for box in chain(waiting, self._coming) if box != self._asked)
         return [self.ledger.seen(box, self.env._now) for box in islice(boxes, HORIZON)]
@@ -594,7 +626,7 @@ class Warehouse:
                 self._return_open(box, slot, column)
             else:
                 self._announce(box, slot, column)
-        if self._at_pickup:
+        if self._names_late:
             self.fleet.nudge()
 
     def _new_task(self, kind: int, box: int, source: int, target: int, order: int) -> Task:
@@ -1009,7 +1041,7 @@ class Warehouse:
             )
             if self.counting is not None:
                 self.counting.accessed(place)
-            if self._unplaced or self._at_pickup:
+            if self._unplaced or self._names_late:
                 self._place_freed()
         else:
             self._relocate(box, robot.own, robot.number, task.number)
@@ -1355,6 +1387,8 @@ class Warehouse:
         ledger = self.ledger
         if ledger.state[box] != QUARANTINED or box in self.missing or box not in self._on_hold:
             return
+        if box in self._put_on_hold:
+            return
         self._on_hold.remove(box)
         if self.flows is not None and self.flows.keeps(box):
             return
@@ -1368,6 +1402,39 @@ class Warehouse:
                     self._serve_short(ledger.sku[box])
             elif box not in self._task_of and ledger.mask[box]:
                 self._make_ready(box)
+
+    def put_on_hold(self, box: int) -> bool:
+        """Hold a box until it is taken off hold; says as `hold` whether that can be done."""
+        if not self.hold(box):
+            return False
+        self._put_on_hold.add(box)
+        return True
+
+    def take_off_hold(self, box: int) -> None:
+        """End the hold on a box that was put on hold; other reasons may keep it."""
+        self._put_on_hold.discard(box)
+        self.let_go(box)
+
+    def is_put_on_hold(self, box: int) -> bool:
+        """Whether somebody has put a box on hold, be it the only reason or not."""
+        return box in self._put_on_hold
+
+    def is_open(self, box: int) -> bool:
+        """Whether a box is open on record: its meters are had one by one."""
+        return box in self._open_left
+
+    def has_task(self, box: int) -> bool:
+        """Whether somebody is to move a box, or just does."""
+        return box in self._task_of or box in self._dug
+
+    def promised_to(self, box: int) -> int:
+        """The order to which a box is promised, or some of its meters; NONE when nobody is."""
+        picks = (order for order, _ in self._picks.get(box, ()))
+        return next((order for order in (self.ledger.order[box], *picks) if order != NONE), NONE)
+
+    def lots(self) -> int:
+        """How many lots there are; they are numbered from 0."""
+        return self._next_lot
 
     def _come_back(self, box: int) -> None:
         """A missing box was seen: what was written off is a surplus until it is approved."""
@@ -1557,6 +1624,7 @@ class Warehouse:
         for state in states:
             self._set_state(box, state)
         self.record((self.env._now, BOX_LEFT, box, cause))
+        self._put_on_hold.discard(box)
         self.stock.issue_box(box)
         self.ledger.mask[box] = 0
         self.mishaps.left(box)
@@ -1612,6 +1680,21 @@ class Warehouse:
         """A box of removed meters is sorted, and put away until it leaves."""
         self._set_state(box, state)
         self._decide(box)
+
+    def kept_places(self) -> "Counter[int]":
+        """Places kept for boxes on their way into the racks, by slot, on record; those of digs are not."""
+        inward = (task for task in self._task_of.values() if task.kind in (PUT_AWAY, LOOSE_RETURN))
+        kept = Counter(task.target for task in inward if task.target != NONE)
+        kept.update(slot for slot, _ in self._unconfirmed.values())
+        return kept
+
+    def _bound(self) -> "Iterator[tuple[int, int]]":
+        """The boxes on their way into the racks, with the slots in which a place is kept for them."""
+        for box, task in self._task_of.items():
+            if task.kind in (PUT_AWAY, LOOSE_RETURN) and task.target != NONE:
+                yield box, task.target
+        for box, (slot, _) in self._unconfirmed.items():
+            yield box, slot
 
     def transfer(self, box: int, slot: int) -> bool:
         """Have a box go to another slot, by the ports; False when it is promised or the slot may not take it.

@@ -404,13 +404,14 @@ def test_every_module_has_a_level(make_text: ModuleType) -> None:
 
 
 def test_changelog_names_the_versions() -> None:
-    """The newest entry of the changelog is the version of the project and says its model version."""
+    """The newest entry of the changelog that is released is the version of the project; the first says the model's."""
     from sim.trace import MODEL_VERSION
 
     project = tomllib.loads(_text("pyproject.toml"))["project"]
-    newest = _text("CHANGELOG.md").split("\n## ")[1]
+    entries = _text("CHANGELOG.md").split("\n## ")[1:]
+    newest = next(entry for entry in entries if "(unreleased)" not in entry.partition("\n")[0])
     assert re.match(rf"{re.escape(project['version'])} \(\d{{4}}-\d\d-\d\d\)\n", newest)
-    assert f"model_version {MODEL_VERSION}:" in newest
+    assert f"model_version {MODEL_VERSION}:" in entries[0]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -31,6 +31,7 @@ from sim.facts import (
     REPAIR,
     ROBOT_STRETCH,
     STATION,
+    STOPPED,
     WORKING,
 )
 from sim.faults import FaultParams, Faults
@@ -104,6 +105,7 @@ class FaultyWorld(World):
         faults = Faults(
             self.fault_params, self.fault_streams, self.env, self.rows.append, self.fault_calendar
         )
+        self.faults = self.fleet._known_faults = faults
         self.fleet._faults = faults if faults.is_on else None
         return super().start()
 
@@ -487,6 +489,426 @@ class TestCutStretches:
             ends = [world.facts("task_done")[0]["time"] for world in (plain, broken)]
             assert ends[1] - ends[0] == 2 * HOUR
             assert worked(plain.rows, plain.env.now) == worked(broken.rows, broken.env.now)
+
+
+class StoppedWorld(FaultyWorld):
+    """A small store in which nothing breaks, and robots are stopped and set to work again when a test says."""
+
+    def __init__(self, *, faults=None, **world):
+        super().__init__(faults={"scale": 0} if faults is None else faults, **world)
+
+    def stop(self, *spans, robot=0):
+        """Stop a robot from one instant to another (ms), one span after the other."""
+        for start, end in spans:
+            for at, act in ((start, self.fleet.stop), (end, self.fleet.repair)):
+                if at > self.env.now:
+                    self.env.run(at)
+                assert act(robot) is not False
+                self.warehouse.check()
+        return self
+
+
+class TestStops:
+    # The way of TestCutStretches, stopped for two hours by a command in a store without faults.
+    @pytest.mark.parametrize("at", [1, 3000, 8000, 12436, 15000, 19935, 25000, 41000, 45000, 47_799])
+    def test_stop_at_work(self, at):
+        """A robot that is stopped goes on, when it is set to work again, with exactly the rest of its stretch."""
+        plain, stopped = stopped_retrieval().run(100), stopped_retrieval().stop((at, at + 2 * HOUR)).run(100)
+        old = plain.stretches()[:3]
+        cut = next(s for s in old if s.start < at < s.end)
+        stretch, back = old.index(cut), at + 2 * HOUR
+        told = [
+            (s.activity, s.from_place, s.to_place, s.height_mm, s.start, s.end, s.task)
+            for s in stopped.stretches()
+        ]
+        goal = (cut.from_place, cut.to_place, cut.height_mm)
+        resumed = [s._replace(start=s.start + 2 * HOUR, end=s.end + 2 * HOUR) for s in old[stretch + 1 :]]
+        assert told[: len(old) + 2] == [
+            *((s.activity, s.from_place, s.to_place, s.height_mm, s.start, s.end, s.task) for s in old[:stretch]),
+            (cut.activity, *goal, cut.start, cut.end, cut.task),
+            (FAULT, *goal, at, back, cut.task),
+            (cut.activity, *goal, back, cut.end + 2 * HOUR, cut.task),
+            *((s.activity, s.from_place, s.to_place, s.height_mm, s.start, s.end, s.task) for s in resumed),
+        ]  # fmt: skip
+        assert stopped.facts("fault_began") == [
+            {"time": at, "fault": 0, "cause": STOPPED, "robot": 0, "box": NONE, "place": cut.from_place, "until": NONE}
+        ]  # fmt: skip
+        assert stopped.facts("fault_ended") == [{"time": back, "fault": 0, "cause": STOPPED, "robot": 0}]
+        assert but_faults(stopped.rows) == [
+            r for r in shifted(plain.rows, at, 2 * HOUR) if r[0] <= stopped.env.now
+        ]
+
+    def test_stop_at_the_end_of_a_stretch(self):
+        """A stop at the instant at which a pick ends comes before it: the box is picked when the robot works again."""
+        world = stopped_retrieval().stop((19_936, 19_936 + HOUR)).run(100)
+        assert world.path()[:3] == [
+            ("work", "2-05-3", 0, 19_936), ("fault", "2-05-3", 19_936, 19_936 + HOUR),
+            ("work", "out", 19_936 + HOUR, 41_800 + HOUR),
+        ]  # fmt: skip
+        assert world.facts("box_moved")[1]["time"] == 19_936 + HOUR
+
+    def test_stop_before_anything(self):
+        """A robot that is stopped at time 0 begins with its first stretch when it is set to work again."""
+        world = stopped_retrieval()
+        world.fleet.stop(0)
+        world.stop().run(50)
+        assert world.path() == [("fault", "2-05-3", 0, 50_000)]
+        assert world.fleet.repair(0)
+        assert world.run(50).path()[:2] == [
+            ("fault", "2-05-3", 0, 50_000), ("work", "2-05-3", 50_000, 69_936),
+        ]  # fmt: skip
+
+    def test_stop_and_repair_at_once(self):
+        """A robot that is set to work again at the instant of its stop loses no time."""
+        world = stopped_retrieval().stop((3000, 3000), (3000, 3000)).run(100)
+        plain = stopped_retrieval().run(100)
+        assert but_faults(world.rows) == but_faults(plain.rows)
+        assert [f["time"] for f in world.facts("fault_ended")] == [3000, 3000]
+        cancelled = stopped_retrieval()
+        cancelled.fleet.stop(0)
+        cancelled.fleet.repair(0)
+        assert but_faults(cancelled.run(100).rows) == but_faults(plain.rows)
+
+    def test_two_stops_in_one_stretch(self):
+        """Stopped at 3 s and, after 5 s of further work, again: two cuts."""
+        first, second = (3000, 3000 + HOUR), (8000 + HOUR, 8000 + 2 * HOUR)
+        world = stopped_retrieval().stop(first, second).run(100)
+        assert world.path()[:5] == [
+            ("work", "2-05-3", 0, 19_936), ("fault", "2-05-3", *first), ("work", "2-05-3", first[1], 19_936 + HOUR),
+            ("fault", "2-05-3", *second), ("work", "2-05-3", second[1], 19_936 + 2 * HOUR),
+        ]  # fmt: skip
+        assert check_stretches(world.rows, world.env.now) == 2
+
+    def test_stop_at_rest(self):
+        """A robot that rests is stopped where it rests; work that comes meanwhile waits for it."""
+        world = StoppedWorld(policy=STAY)
+        world.at(20_000, lambda: world.truck(1))
+        world.stop((10_000, HOUR)).run(1000)
+        assert world.path()[:3] == [
+            ("idle", "in", 0, 10_000), ("fault", "in", 10_000, HOUR), ("work", "in", HOUR, HOUR + 6000),
+        ]  # fmt: skip
+
+    def test_stop_while_charging(self):
+        """A charge that is cut by a stop ends as much later; only the rest is charged then."""
+        robots = {"run_h": 1.0, "charge_h": 1.0, "charge_below": 0.5, "resume_above": 0.9, "idle_draw": 1.0}
+        plain = StoppedWorld(robots=robots, policy=STAY).run(2 * 3600)
+        charge = next(s for s in plain.stretches() if s.activity == CHARGE)
+        at = charge.start + 600_000
+        world = StoppedWorld(robots=robots, policy=STAY).stop((at, at + HOUR)).run(2 * 3600)
+        charges = [s for s in world.stretches() if s.activity == CHARGE]
+        assert [(s.start, s.end) for s in charges[:2]] == [
+            (charge.start, charge.end), (at + HOUR, charge.end + HOUR),
+        ]  # fmt: skip
+        assert [r["permille"] for r in world.facts("battery")[:2]] == [
+            r["permille"] for r in plain.facts("battery")[:2]
+        ]
+
+    def test_stop_while_charging_at_rest(self):
+        """A robot that rests at a charger is not charged while it is stopped there."""
+        robots = {"run_h": 10.0, "charge_h": 10.0, "charge_below": 0.25, "idle_draw": 0.0}
+        world = StoppedWorld(robots=robots, policy={"dwell": "charger"})
+        world.fleet.robots[0].charge_ms = 5 * HOUR
+        world.stop((1_800_000, 3 * HOUR)).run(3600)
+        park = next(s for s in world.stretches() if s.activity == PARK)
+        gained = (1_800_000 - park.end) / (10 * HOUR)
+        spent = (park.end - park.start) / (10 * HOUR)
+        told = [row["permille"] for row in world.facts("battery")]
+        assert told[1] == round(1000 * (0.5 - spent + gained))
+
+    @pytest.mark.parametrize("back", [600_000, 1_049_450, 2 * HOUR])
+    def test_stop_while_waiting_at_the_port(self, back):
+        """A robot that is stopped before a full port waits on afterwards, or goes on if a place came free."""
+        world = StoppedWorld(policy=STAY, people={"check_s": 1000}, ports=IN_OUT)
+        for _ in range(2):
+            world.stock_box("3-01-2")
+        world.order(30)
+        world.stop((200_000, back)).run(1100)
+        goes_on = max(back, 1_049_450)
+        waits = [("wait_port", "out", back, goes_on)] if goes_on > back else []
+        assert world.path(after=49_449)[:4] == [
+            ("wait_port", "out", 49_450, 200_000), ("fault", "out", 200_000, back), *waits,
+            ("work", "out", goes_on, goes_on + 8000), ("idle", "out", goes_on + 8000, world.env.now),
+        ][:4]  # fmt: skip
+
+    def test_stop_while_waiting_for_an_aisle(self):
+        """A robot that is stopped outside an aisle keeps its turn; one inside keeps the other out."""
+        for stopped in (0, 1):
+            world = StoppedWorld(robots={"count": 2, "carry": 1}, policy=STAY)
+            for name in ("1-05-1", "2-09-1"):
+                world.stock_box(name)
+                world.order(15)
+            world.stop((10_000, HOUR), robot=stopped).run(3600)
+            if stopped == 0:  # it leaves the aisle at 18.852 s without the stop
+                assert ("wait_aisle", "in", 0, 8852 + HOUR) in world.path(1)
+            else:
+                assert world.path(1)[:3] == [
+                    ("wait_aisle", "in", 0, 10_000), ("fault", "in", 10_000, HOUR),
+                    ("work", "2-09-1", HOUR, HOUR + 15_710),
+                ]  # fmt: skip
+            assert len(world.facts("task_done")) == 2
+
+    def test_stop_while_waiting_for_a_fuller_tour(self):
+        """A robot that is stopped while it waits to fill its tour starts with what there is."""
+        world = StoppedWorld(policy=STAY, people={"unload_s": 50})
+        world.truck(3)
+        world.stop((60_000, HOUR)).run(3600)
+        assert [activity for activity, *_ in world.path()[:4]] == ["idle", "wait_tour", "fault", "work"]
+        assert world.facts("tour_started")[0]["put_aways"] == 3
+
+    def test_stop_in_a_count(self):
+        """A robot that is stopped while it looks at a slot finishes its look afterwards."""
+        world = StoppedWorld(policy=STAY)
+        world.warehouse.visit(world.slot("1-02-1"), 20_000)
+        plain = StoppedWorld(policy=STAY)
+        plain.warehouse.visit(plain.slot("1-02-1"), 20_000)
+        done = plain.run(100).facts("task_done")[0]["time"]
+        world.stop((done - 5000, done + HOUR)).run(100)
+        assert [f["time"] for f in world.facts("task_done")] == [done + HOUR + 5000]
+
+    def test_stop_in_a_dig(self):
+        """A robot that is stopped with a blocker on board sets it down afterwards, and takes what it dug for."""
+
+        def store():
+            world = StoppedWorld(policy=STAY, robots=STACKS, rows=1, columns=2, levels=1, boxes_per_slot=10)
+            for age in (60, 30, 30):
+                world.stock_box(0, age=age)
+            world.order(15)
+            return world
+
+        plain = store().run(600)
+        dug, moved = plain.facts("box_dug"), plain.facts("box_moved")
+        assert len(dug) == 2
+        for at in range(1000, max(row["time"] for row in moved), 3501):
+            world = store().stop((at, at + HOUR)).run(600)
+            late = [{**row, "time": row["time"] + HOUR * (row["time"] >= at)} for row in moved]
+            assert world.facts("box_moved") == late
+
+    @given(
+        spans=st.lists(st.tuples(st.integers(0, 60_000), st.integers(0, 60_000)), min_size=1, max_size=12),
+        stacked=st.booleans(),
+        axes=st.sampled_from(["sequential", "simultaneous"]),
+    )
+    @settings(max_examples=60)
+    def test_work_takes_as_long(self, spans, stacked, axes):
+        """However often a robot is stopped, it does every task, and works not a millisecond more or less."""
+
+        def store():
+            world = StoppedWorld(
+                start=False, tour={"command": "dual"}, policy=STAY,
+                robots={"axes": axes, **(STACKS if stacked else {})},
+            )  # fmt: skip
+            for name in ("2-05-3", "1-02-1", "3-07-4", "1-02-1", "4-01-2"):
+                world.stock_box(name)
+            world.truck(5)
+            for _ in range(3):
+                world.order(15)
+            world.people.start()
+            world.run(0.001)
+            return world.start_fleet()
+
+        plain, stopped = store().run(3600), store()
+        ends = itertools.accumulate((ms for span in spans for ms in span), initial=1)
+        next(ends)
+        stopped.stop(*zip(ends, ends, strict=False)).run(3600)
+        end = stopped.env.now
+        assert len(plain.facts("task_done")) == len(stopped.facts("task_done")) == 8
+        assert worked(stopped.rows, end) == worked(plain.rows, plain.env.now)
+        check_stretches(stopped.rows, end)
+        check_time_is_whole(stopped.rows, end)
+        moves = [[row[1:] for row in world.rows if row[1] == BOX_MOVED] for world in (plain, stopped)]
+        assert moves[0] == moves[1]
+
+    @pytest.mark.parametrize("case", sorted(CASES))
+    def test_busy_stores_go_on(self, case):
+        """Stores of all kinds whose robots are stopped every few minutes serve orders and keep every invariant."""
+        store = Busy(
+            make=StoppedWorld, people={"count": 2, "unload_s": 20, "check_s": 10, "pick_setup_s": 5},
+            **CASES[case],
+        )  # fmt: skip
+        world, robots = store.world, store.world.fleet.params.count
+        for k in range(60):
+            at = world.env.now + 1 + store.draw(400_000)
+            world.stop((at, at + store.draw(200_000)), robot=k % robots)
+        before = len(world.facts("order_handed_over"))
+        store.world.run(3600)
+        rows, end = world.rows, world.env.now
+        assert before > 3
+        assert len(world.facts("order_handed_over")) > before
+        assert check_stretches(rows, end) > 5
+        assert len(check_faults(rows, end)) == 60
+        check_time_is_whole(rows, end)
+        assert all(0 < robot.charge_ms <= world.fleet._full_ms for robot in world.fleet.robots)
+
+    def test_stopped_and_broken(self):
+        """A robot that is stopped while it is repaired, or without power, works again when both are over."""
+        faults = {**QUIET, "power_failures_per_year": 1, "power_failure_h": 2}
+        # Broken or dark from 3 s to 2 h and 3 s, stopped from an hour on: the command repairs the robot, too.
+        for script, back, works in (
+            ({"breakdowns": {0: [3000]}}, 3 * HOUR, 3 * HOUR),
+            ({"breakdowns": {0: [3000]}}, 90 * MINUTE, 90 * MINUTE),
+            ({"power": [3000]}, 3 * HOUR, 3 * HOUR),
+            ({"power": [3000]}, 90 * MINUTE, 2 * HOUR + 3000),
+        ):
+            world = retrieval(faults=faults, streams=Script(**script))
+            world.env.run(HOUR)
+            world.fleet.stop(0)
+            world.env.run(back)
+            assert world.fleet.repair(0)
+            world.run(3 * 3600)
+            downs = [
+                (s.start, follows.start)
+                for s, follows in itertools.pairwise(world.stretches())
+                if s.activity == FAULT
+            ]
+            assert (downs[0][0], downs[-1][1]) == (3000, works)
+            assert check_stretches(world.rows, world.env.now) == 1
+            assert len(world.facts("fault_ended")) == 2
+
+    def test_power_fails_while_stopped(self):
+        """A stopped robot that is set to work again in the dark waits for the power."""
+        faults = {**QUIET, "power_failures_per_year": 1, "power_failure_h": 2}
+        world = StoppedWorld(policy=STAY, faults=faults, streams=Script(power=[10_000]))
+        world.stop((5000, HOUR))
+        assert not world.fleet.repair(0)
+        world.run(3 * 3600)
+        assert world.path()[:4] == [
+            ("idle", "in", 0, 5000), ("fault", "in", 5000, HOUR), ("fault", "in", HOUR, 2 * HOUR + 10_000),
+            ("idle", "in", 2 * HOUR + 10_000, world.env.now),
+        ]  # fmt: skip
+
+
+def stopped_retrieval(**world):
+    """The store of `retrieval` in which nothing breaks."""
+    store = StoppedWorld(policy=STAY, **world)
+    store.stock_box("2-05-3", 1, 2)
+    store.order(15)
+    return store
+
+
+class TestRepairByCommand:
+    def down(self, hour, faults=None, hours=10, **script):
+        """Robots at rest that break down, of which robot 0 is set to work again by a command."""
+        world = FaultyWorld(
+            robots={"count": 3}, policy=STAY, faults={"clock": "powered", **(faults or {})},
+            streams=Script(**script),
+        )  # fmt: skip
+        world.env.run(hour * HOUR)
+        assert world.fleet.repair(0)
+        assert not world.fleet.repair(0)
+        world.env.run(hours * HOUR)
+        return [(f["robot"], f["time"], f["end"]) for f in told_faults(world.rows)]
+
+    def test_repairer_goes_to_the_next(self):
+        """A robot that works again by a command gives its repairer to the one that waits; the old end is nothing."""
+        found = self.down(1, breakdowns={0: [1000], 1: [2000], 2: [3000]})
+        assert found == [
+            (0, 1000, HOUR), (1, 2000, 3 * HOUR), (2, 3000, 5 * HOUR),
+        ]  # fmt: skip
+
+    def test_robot_that_waits_for_a_repairer(self):
+        """A robot that waits for a repairer and works again by a command is not repaired later."""
+        found = self.down(1, breakdowns={0: [2000], 1: [1000], 2: [3000]})
+        assert found == [
+            (1, 1000, 2 * HOUR + 1000), (0, 2000, HOUR), (2, 3000, 4 * HOUR + 1000),
+        ]  # fmt: skip
+
+    def test_vendor_comes_in_vain(self):
+        """A robot that waits for the vendor works again by a command, and may break down again before he comes."""
+        found = self.down(
+            1, faults={"vendor_share": 0.5, "vendor_h": 6}, breakdowns={0: [1000, 3 * HOUR]},
+            vendor={0: [0.0]}, hours=20,
+        )  # fmt: skip
+        # Broken again after 3 h in order, at 4 h; the vendor of the first time would have come at 6 h.
+        assert found == [(0, 1000, HOUR), (0, 4 * HOUR, 6 * HOUR)]
+
+    def test_minor_stop(self):
+        """A minor stop is over by a command; people do not come for it when they have not begun."""
+        for begun in (False, True):
+            world = FaultyWorld(
+                policy=STAY, faults={"minor_stop_share": 0.5, "minor_stop_sd_min": 0}, start=False,
+                streams=Script(stops={0: [0.25]}), calendar={"shifts": [["08:00", "12:00"]]},
+            )  # fmt: skip
+            world.stock_box("2-05-3", 1, 2)
+            world.order(15)
+            world.start()
+            world.faults.post_repair = world.people.post_repair
+            at = 8 * HOUR + MINUTE if begun else 7 * HOUR
+            world.env.run(at)
+            assert world.fleet.repair(0)
+            world.env.run(9 * HOUR)
+            assert world.path()[:3] == [
+                ("work", "2-05-3", 0, 19936), ("fault", "2-05-3", 9968, at), ("work", "2-05-3", at, at + 9968),
+            ]  # fmt: skip
+            assert len(world.facts("person_work", work=REPAIR)) == begun
+            assert len(world.facts("fault_ended")) == 1
+
+
+def told_faults(rows):
+    """The faults with their ends, planned or not."""
+    ends = {row["fault"]: row["time"] for row in named(rows, "fault_ended")}
+    return [{**row, "end": ends.get(row["fault"])} for row in named(rows, "fault_began")]
+
+
+class TestOtherRates:
+    def begins(self, change, at=HOUR, hours=100, faults=None, **script):
+        world = FaultyWorld(robots={"count": 2}, policy=STAY, faults=faults or {}, streams=Script(**script))
+        world.env.run(at)
+        world.faults.adopt(world.fault_params.model_copy(update=change))
+        world.env.run(hours * HOUR)
+        return [(f["cause"], f["robot"], f["time"]) for f in told_faults(world.rows)]
+
+    def test_breakdowns_come_sooner(self):
+        """Half the mean time to a breakdown halves what is left until it; a robot that is down is left alone."""
+        gaps = {0: [5 * HOUR, 10 * HOUR], 1: [HOUR - 1, 4 * HOUR]}
+        found = self.begins({"mtbf_h": 250.0}, breakdowns=gaps, faults={"clock": "powered"}, hours=10)
+        # Robot 0: 4 h left become 2. Robot 1 is under repair until 3 h, and then needs 2 h and not 4.
+        assert found == [
+            (BREAKDOWN, 1, HOUR - 1), (BREAKDOWN, 0, 3 * HOUR), (BREAKDOWN, 1, 5 * HOUR - 1),
+        ]  # fmt: skip
+
+    def test_rates_that_were_none(self):
+        """Where nothing broke before times are drawn from now on, and where nothing breaks any more none come."""
+        gaps = {"breakdowns": {0: [2 * HOUR], 1: [200 * HOUR]}, "power": [5 * HOUR], "station": [3 * HOUR]}
+        never = {"mtbf_h": math.inf}
+        faults = {"clock": "calendar", **never}
+        rates = {"mtbf_h": 500.0, "power_failures_per_year": 1.0, "blocked_per_day": 1.0}
+        assert self.begins(rates, faults=faults, hours=8, **gaps) == [
+            (BREAKDOWN, 0, 3 * HOUR), (STATION, NONE, 4 * HOUR), (POWER, NONE, 6 * HOUR),
+        ]  # fmt: skip
+        rates = {**never, "power_failures_per_year": 0.0, "blocked_per_day": 0.0}
+        faults = {"clock": "calendar", "power_failures_per_year": 1, "blocked_per_day": 1}
+        assert self.begins(rates, faults=faults, hours=300, **gaps) == []
+
+    def test_power_and_station_in_proportion(self):
+        """Four times the rate leaves a quarter of the time to the next failure of the power and block of the station."""
+        rates = {"power_failures_per_year": 4.0, "blocked_per_day": 4.0}
+        faults = {"power_failures_per_year": 1, "blocked_per_day": 1, "power_failure_h": 1}
+        found = self.begins(rates, faults=faults, power=[9 * HOUR], station=[5 * HOUR], hours=7)
+        assert found == [(STATION, NONE, 2 * HOUR), (POWER, NONE, 3 * HOUR)]
+
+    def test_more_repairers(self):
+        """A second repairer begins at once with a robot that waits; with one fewer both repairs go on."""
+        gaps = {"breakdowns": {0: [1000], 1: [2000]}}
+        world = FaultyWorld(
+            robots={"count": 2}, policy=STAY, faults={"clock": "powered"}, streams=Script(**gaps)
+        )
+        for at, repairers in ((HOUR, 2), (90 * MINUTE, 1)):
+            world.env.run(at)
+            world.faults.adopt(world.faults.params.model_copy(update={"repairers": repairers}))
+        world.env.run(10 * HOUR)
+        assert [f["end"] for f in told_faults(world.rows)] == [2 * HOUR + 1000, 3 * HOUR]
+        assert world.faults._free_repairers == 1
+
+    def test_fault_that_comes_later(self):
+        """A stretch that was cut for a breakdown that has become rarer goes on at once."""
+        world = retrieval(streams=Script({0: [15_000]}))
+        world.env.run(10_000)
+        world.faults.adopt(world.fault_params.model_copy(update={"mtbf_h": 500_000.0}))
+        world.run(100)
+        assert world.path()[:3] == [
+            ("work", "2-05-3", 0, 19_936), ("work", "2-05-3", 15_000, 19_936), ("work", "out", 19_936, 41_800),
+        ]  # fmt: skip
+        assert world.facts("fault_began") == []
 
 
 class TestRepairs:

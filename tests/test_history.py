@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from sim.assets import STATE_CODES, STATES
 from sim.facts import (
+    ALLOCATION_RELEASED,
+    AT_CHECK,
     BOX_CAME_BACK,
     BOX_CREATED,
     BOX_EXPIRED,
@@ -23,6 +25,7 @@ from sim.facts import (
     BOX_VERIFIED,
     BY_NUMBER,
     DAMAGE,
+    ERROR_FOUND,
     ERROR_MADE,
     ERRORS,
     KINDS,
@@ -32,19 +35,37 @@ from sim.facts import (
     METERS_PICKED,
     METERS_RECORDED,
     METERS_SCRAPPED,
+    NEVER,
     NONE,
+    RESENT,
     REVERIFIED,
     SHORT_PACKED,
+    SLOT_ALLOCATED,
+    SLOT_BLOCKED,
+    SLOT_HELD,
     STATION_CONSUMED,
+    TASK_DONE,
     UNRECORDED_REMOVAL,
     UNUSED,
+    WHY_CHECK,
     WHY_COUNT,
     WHY_ERROR,
     WHY_OPENING,
     WHY_PICK,
+    WHY_RESENT,
     WRONG_SLOT,
 )
-from sim.history import StoreState, record_gaps, state_at, truth_gaps
+from sim.history import (
+    OnRecord,
+    StoreState,
+    by_records,
+    by_truth,
+    places_kept,
+    record_gaps,
+    slot_flags,
+    state_at,
+    truth_gaps,
+)
 from sim.layout import Layout, LayoutParams
 from sim.scenario import load
 from sim.simulation import Simulation
@@ -584,3 +605,188 @@ def test_equal_to_the_running_store(case: str) -> None:
         causes = set(run.trace.table("box_came_back")["cause"].tolist())
         assert causes == {UNUSED, REVERIFIED}
     assert (apart > 0) == (case not in ("nothing", "little"))
+
+
+# --- the facts on record -----------------------------------------------------------------------------------
+
+
+def on_record(*rows: tuple[int, ...]) -> list[tuple[int, ...]]:
+    return list(OnRecord(trace_of(*rows)).rows())
+
+
+ROBOT_PLACE = small_layout().robot_place(0)
+ON_TRUCK = (0, BOX_CREATED, 0, 0, 0, DAY, 15, small_layout().truck, 0)
+ON_BOARD = (1, BOX_MOVED, 0, small_layout().truck, ROBOT_PLACE, NONE, NONE, 0, 7, ROBOT_PLACE)
+
+
+def test_box_set_down_astray_is_where_it_is_recorded() -> None:
+    """The move goes to the slot on record; neither the error nor its record is there, and no number is missing."""
+    done = (2, TASK_DONE, 7, 0)
+    assert on_record(
+        ON_TRUCK, ON_BOARD,
+        (2, BOX_MOVED, 0, ROBOT_PLACE, 4, 1, 1, 0, 7, NONE),
+        (2, BOX_RECORDED, 0, 3, 0, 0, WHY_ERROR),
+        (2, ERROR_MADE, 0, WRONG_SLOT, 0, 0, 4),
+        done,
+    ) == [ON_TRUCK, ON_BOARD, (2, BOX_MOVED, 0, ROBOT_PLACE, 3, 0, 0, 0, 7, 3), done]  # fmt: skip
+
+
+def test_task_is_done_when_its_message_is_there() -> None:
+    """A put-away whose message is lost is not told; its task is done when the records learn of the box."""
+    lost = [
+        ON_TRUCK, ON_BOARD,
+        (2, BOX_MOVED, 0, ROBOT_PLACE, 3, 0, 0, 0, 7, NONE),
+        (2, ERROR_MADE, 0, LOST_MESSAGE, 0, 0, 3),
+        (2, METERS_DAMAGED, 0, 1),
+        (2, ERROR_MADE, 1, DAMAGE, 0, 1, NONE),
+        (2, TASK_DONE, 7, 0),
+    ]  # fmt: skip
+    assert on_record(*lost) == [ON_TRUCK, ON_BOARD]
+    resent = (9, BOX_RECORDED, 0, 3, 0, 0, WHY_RESENT)
+    assert on_record(*lost, resent, (9, ERROR_FOUND, 0, RESENT, 0)) == [
+        ON_TRUCK, ON_BOARD, resent, (9, TASK_DONE, 7, 0),
+    ]  # fmt: skip
+    # Where the box leaves with its error, nobody ever hears that the task was done.
+    assert on_record(*lost, (9, ERROR_FOUND, 0, NEVER, 0)) == [ON_TRUCK, ON_BOARD]
+
+
+def test_short_box_is_issued_as_recorded() -> None:
+    """A box that goes out a meter short, unnoticed, is issued with all that are recorded; noticed, as it is."""
+    created = (0, BOX_CREATED, 0, 0, 0, DAY, 15, 3, NONE)
+    short = (1, ERROR_MADE, 0, SHORT_PACKED, 0, 1 << 14, NONE)
+    out = (2, METERS_ISSUED, 0, 9, FULL >> 1)
+    assert on_record(created, short, out, (2, METERS_RECORDED, 0, 0, WHY_CHECK)) == [
+        created, (2, METERS_ISSUED, 0, 9, FULL),
+    ]  # fmt: skip
+    noticed = (2, METERS_RECORDED, 0, FULL >> 1, WHY_CHECK)
+    assert on_record(created, short, noticed, (2, ERROR_FOUND, 0, AT_CHECK, 0), out) == [
+        created, noticed, out,
+    ]  # fmt: skip
+
+
+def test_facts_without_errors_are_all_on_record() -> None:
+    """Where nothing goes wrong the facts on record are the facts."""
+    run = Simulation(load("tiny"))
+    run.finish()
+    assert list(OnRecord(run.trace).rows()) == list(run.trace.rows())
+    assert OnRecord(run.trace).digest() == run.trace.digest()
+    assert OnRecord(run.trace).last_ms == run.trace.last_ms
+    assert len(OnRecord(Trace(15))) == OnRecord(Trace(15)).last_ms == 0
+
+
+UNNOTICED = [
+    "records.scale=1000", "records.gate=boxes", "records.check_finds=0.3", "records.short_packed=0.0003",
+    "records.damage=0", "initial.fill=0.2", "demand.orders_per_day=20", "returns.unused_share=0.5",
+    "returns.unused_days_min=1", "returns.unused_days_max=1",
+    'supply.review_weekdays=["mon", "tue", "wed", "thu"]', "supply.lead_time_days=0",
+]  # fmt: skip
+PARTED = {**ASTRAY, "unnoticed": ("tiny", UNNOTICED)}
+
+
+def told_by(rows: list[tuple[int, ...]], outside: int) -> tuple[dict[int, int], dict[int, int]]:
+    """Where each box is and which meters are in it, as one who reads facts one by one would have it."""
+    place, mask, gone_with = {}, {}, {}
+    for _, kind, *values in rows:
+        name, box = BY_NUMBER[kind].name, values[0]
+        if name == "box_created":
+            place[box], mask[box] = values[5], (1 << values[4]) - 1
+        elif name == "box_moved":
+            is_opening = values[1] == outside and values[6] == NONE
+            assert values[1] == place[box] or is_opening, f"box {box} moves from where it is not"
+            place[box] = values[2]
+            assert values[7] == values[2]
+        elif name == "box_recorded":
+            assert values[4] != WHY_ERROR
+            place[box] = values[1]
+        elif name in ("meters_picked", "meters_issued"):
+            out = values[2] & mask[box]
+            assert name == "meters_issued" or out == values[2]
+            if name == "meters_issued" and out and out == mask[box]:
+                gone_with[box] = out
+            mask[box] &= ~out
+        elif name == "meters_scrapped":
+            mask[box] &= ~values[1]
+        elif name == "meters_recorded":
+            mask[box] = values[1]
+        elif name == "box_left":
+            gone_with[box], mask[box] = mask[box], 0
+        elif name == "box_came_back":
+            mask[box] = gone_with[box]
+    return place, mask
+
+
+@pytest.mark.parametrize("case", PARTED)
+def test_facts_on_record_tell_the_records(case: str) -> None:
+    """Read one by one, the facts on record give the ledger; what is cut off at an instant stays as it is."""
+    name, sets = PARTED[case]
+    run = Simulation(load(name, ["time.days=3", *sets]))
+    before: list[tuple[int, ...]] = []
+    for t in range(0, run.end_ms, 9 * 3_600_000 + 1_234):
+        run.advance(t + 1)
+        told = OnRecord(run.trace)
+        rows = list(told.rows())
+        assert len(rows) == len(told)
+        assert rows[: len(before)] == before
+        before = rows
+        numbers = np.sort(np.concatenate([told.table(kind)["seq"] for kind in KINDS]))
+        assert numbers.tolist() == list(range(len(told)))
+        for kind in ("error_made", "error_found", "meters_damaged"):
+            assert not told.table(kind)["seq"].size
+        place, mask = told_by(rows, run.layout.outside)
+        assert [place[box] for box in range(len(place))] == run.ledger.place
+        assert [mask[box] for box in range(len(mask))] == run.ledger.mask
+        masks = told.masks()
+        # Of several rows of one box the last one stays.
+        assert dict(zip(masks["box"].tolist(), masks["record"].tolist(), strict=True)) == mask
+    if case == "unnoticed":
+        issued = run.trace.table("meters_issued")["mask"], OnRecord(run.trace).table("meters_issued")["mask"]
+        assert (issued[0] != issued[1]).sum() > 2
+
+
+def test_sides_of_a_state() -> None:
+    """Either side of a state can stand for both."""
+    run = Simulation(load("luoyang", ["time.days=2", *MANY_ERRORS]))
+    run.finish()
+    state = state_at(run.trace, run.layout)
+    recorded, true = by_records(state), by_truth(state)
+    assert record_gaps(recorded, run.ledger) == truth_gaps(true, run.stock) == []
+    for side in (recorded, true):
+        for name in ("place", "column", "tier", "mask"):
+            assert np.array_equal(getattr(side, name), getattr(side, f"recorded_{name}"))
+    assert recorded.place.tolist() == run.ledger.place
+    assert not recorded.damaged.any()
+    assert recorded.slot_counts.tolist() == [
+        len(run.ledger.boxes_in(slot)) for slot in range(run.layout.slots)
+    ]
+
+
+def test_place_is_kept_until_the_box_is_there() -> None:
+    """A place is kept from its allocation until it is given back, or the records have the box in a slot."""
+    layout = small_layout()
+    rows = [
+        ON_TRUCK,
+        (1, SLOT_ALLOCATED, 0, 3, 0, 7),
+        (2, ALLOCATION_RELEASED, 0, 3, 0),
+        (2, SLOT_ALLOCATED, 0, 4, 0, 7),
+        (3, BOX_MOVED, 0, ROBOT_PLACE, 4, 0, 0, 0, 7, NONE),
+        (9, BOX_RECORDED, 0, 4, 0, 0, WHY_RESENT),
+    ]
+
+    def kept(facts: int) -> list[int]:
+        return places_kept(trace_of(*rows[:facts]), layout).tolist()
+
+    assert kept(1) == kept(3) == [0] * 6
+    assert kept(2) == [0, 0, 0, 1, 0, 0]
+    # Set down, but the message is lost: nobody may have the place.
+    assert kept(4) == kept(5) == [0, 0, 0, 0, 1, 0]
+    assert kept(6) == [0] * 6
+
+
+def test_slots_out_of_use() -> None:
+    """The last word on a slot counts: out of use by the keeper, or on hold."""
+    trace = trace_of(
+        (0, SLOT_BLOCKED, 1, 1), (1, SLOT_BLOCKED, 2, 1), (2, SLOT_BLOCKED, 1, 0), (3, SLOT_HELD, 1, 1)
+    )
+    blocked, held = slot_flags(trace, small_layout())
+    assert np.flatnonzero(blocked).tolist() == [2]
+    assert np.flatnonzero(held).tolist() == [1]

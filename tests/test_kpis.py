@@ -189,7 +189,7 @@ def test_warm_up_comes_from_the_scenario():
     facts = Story().run(0, warmup=3)
     result = SimpleNamespace(
         trace=facts.trace,
-        scenario=facts.scenario,
+        scenario_at_end=facts.scenario,
         layout=STORE,
         calendar=facts.calendar,
         end_ms=5 * 86_400_000,

@@ -174,7 +174,7 @@ def test_defaults_need_no_lines():
     """A run of the default scenario says so."""
     result = two_days()
     bare = SimpleNamespace(
-        trace=result.trace, scenario=Scenario(), layout=result.layout, calendar=result.calendar, seed=1,
+        trace=result.trace, scenario=Scenario(), scenario_at_end=Scenario(), commands=[], layout=result.layout, calendar=result.calendar, seed=1,
         end_ms=result.end_ms,
     )  # fmt: skip
     text = render(bare)
@@ -187,7 +187,7 @@ def test_nothing_happened():
     scenario = Scenario()
     for end_ms in (0, 86_400_000):
         empty = SimpleNamespace(
-            trace=Trace(15), scenario=scenario, layout=two_days().layout,
+            trace=Trace(15), scenario=scenario, scenario_at_end=scenario, commands=[], layout=two_days().layout,
             calendar=WorkCalendar(scenario.calendar, scenario.time.start), seed=1, end_ms=end_ms,
         )  # fmt: skip
         Tags(render(empty))
@@ -249,7 +249,7 @@ def four_days():
     facts = story.run(4 * DAY_MS)
     scenario = Scenario()
     return SimpleNamespace(
-        trace=facts.trace, scenario=scenario, layout=facts.layout, calendar=facts.calendar, seed=1,
+        trace=facts.trace, scenario=scenario, scenario_at_end=scenario, commands=[], layout=facts.layout, calendar=facts.calendar, seed=1,
         end_ms=facts.end_ms,
     )  # fmt: skip
 

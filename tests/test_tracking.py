@@ -1,6 +1,7 @@
 """Histories of assets: every kind of fact told, truth and records kept apart, folders read where they lie."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -45,6 +46,7 @@ from sim.facts import (
     FOUND_POSTED,
     ISSUE,
     KINDS,
+    LOST_MESSAGE,
     LOST_POSTED,
     LOT_CREATED,
     LOT_RECALLED,
@@ -61,6 +63,7 @@ from sim.facts import (
     ORDER_LINE,
     ORDER_RELEASED,
     PUT_AWAY,
+    RESENT,
     REVERIFIED,
     ROBOT_STRETCH,
     SCRAPPED,
@@ -76,10 +79,12 @@ from sim.facts import (
     TASK_DONE,
     UNRECORDED_REMOVAL,
     UNUSED,
+    WHY_CHECK,
     WHY_COUNT,
     WHY_ERROR,
     WHY_GATE,
     WHY_OPENING,
+    WHY_RESENT,
     WORKING,
     WRONG_SLOT,
 )
@@ -91,6 +96,7 @@ from sim.simulation import Simulation, run
 from sim.trace import FactsError, Trace, read_facts, write_facts
 from sim.tracking import (
     KINDS_OF_SUBJECT,
+    Page,
     Run,
     Subject,
     TrackError,
@@ -102,6 +108,7 @@ from sim.tracking import (
     history_of_robot,
     history_of_slot,
     open_run,
+    page_of,
     subject_of,
     track,
     where_is,
@@ -942,6 +949,334 @@ def test_an_instant_cuts_the_history(tiny):
     assert (
         where_is(tiny, Subject("meter", 15 * box), 0) == f"Meter {asset_number(15 * box)} has not come yet."
     )
+
+
+# --- the side of the records -------------------------------------------------------------------------
+
+RECORDS = "records"
+
+
+def recorded(run, subject, at_ms=None):
+    """What the records told of a subject: its events as words and places, and its sentence."""
+    story = track(run, subject, at_ms, side="records")
+    told_so = [
+        (
+            e.time_ms // 1000,
+            e.word,
+            f"{e.place} {e.column + 1}.{e.tier + 1}" if e.column != NONE else e.place,
+            e.text,
+        )
+        for e in story.events
+    ]
+    assert [event.seq for event in story.events] == sorted(event.seq for event in story.events)
+    return told_so, story.sentence
+
+
+FOUND_ASTRAY = (
+    *STORED[:-1],
+    (40 * S, BOX_MOVED, 4, ROBOT, B, 0, 1, 0, 5, NONE),
+    (40 * S, BOX_RECORDED, 4, A, 1, 0, WHY_ERROR),
+    (40 * S, ERROR_MADE, 0, WRONG_SLOT, 4, 0, B),
+    (50 * S, SLOT_COUNTED, 0, B, 0, 0, 0, 0, 0),
+    (55 * S, SLOT_COUNTED, 0, A, 0, 0, 0, 1, 0),
+    (55 * S, COUNT_DIFFERENCE, 0, A, 4, MISSING, NOTED),
+    (60 * S, BOX_RECORDED, 4, AWAY, NONE, NONE, WHY_COUNT),
+    (60 * S, BOX_STATE, 4, STATE_CODES["quarantined"]),
+    (70 * S, SLOT_COUNTED, 1, B, 0, 0, 0, 0, 1),
+    (70 * S, COUNT_DIFFERENCE, 1, B, 4, SURPLUS, CONFIRMED),
+    (70 * S, BOX_RECORDED, 4, B, 0, 1, WHY_COUNT),
+    (70 * S, ERROR_FOUND, 0, BY_COUNT, 4),
+)
+
+
+def test_wrong_slot_by_the_records():
+    """By the records a box is in the slot that was named until it is missed, and where it is found after that."""
+    run, box = traced(*FOUND_ASTRAY), Subject("box", 4)
+    events, sentence = recorded(run, box)
+    assert events[3:] == [
+        (30, "taken", "robot-1", "taken from in, task 5"),
+        (40, "stored", "1-02-1 2.1", "set down, task 5"),
+        (55, "counted", "1-02-1 2.1", "in 1-02-1 by camera, look 1: not seen, to be looked at again"),
+        (60, "missed", "outside", "not where it is recorded, seen in a count"),
+        (60, "held", "outside", "recorded as quarantined"),
+        (70, "counted", "outside", "in 1-03-1: seen, recorded elsewhere, confirmed"),
+        (70, "recorded", "1-03-1 1.2", "recorded in 1-03-1 1.2, seen in a count"),
+    ]
+    assert sentence == "Box 4 is recorded in 1-03-1 1.2: 15 meters of B, quarantined."
+    there = "1-02-1 2.1: 15 meters of B, qualified in stock."
+    assert recorded(run, box, 45 * S) == (events[:5], f"Box 4 is recorded in {there}")
+    assert recorded(run, box, 65 * S)[1] == "Box 4 is missing: 15 meters of B, quarantined."
+    assert track(run, box, 45 * S, side="records").where == {
+        "place": "1-02-1", "column": 1, "tier": 0, "box": "4", "meters": 15, "reserved": 0,
+        "state": "qualified_in_stock", "sku": "B", "lot": "7", "verified_on": "2026-02-20",
+    }  # fmt: skip
+    # What was counted in a slot, and what that said of a box.
+    in_slots = [[told[1] for told in recorded(run, Subject("slot", slot))[0]] for slot in (A, B)]
+    assert in_slots == [
+        ["stored", "counted", "counted", "missed"],
+        ["counted", "counted", "counted", "recorded"],
+    ]
+    said = [recorded(run, Subject("slot", slot), 45 * S)[1] for slot in (A, B)]
+    assert said == ["Slot 1-02-1 has 1 box on record.", "Slot 1-03-1 has no box on record."]
+    lot = "Lot 7 of B: 1 box came; "
+    assert recorded(run, Subject("lot", 7), 45 * S)[1] == f"{lot}1 in the store with 15 meters."
+    assert recorded(run, Subject("lot", 7), 65 * S)[1] == f"{lot}none in the store, 1 missing."
+    assert track(run, Subject("lot", 7), 65 * S, side="records").where["missing"] == 1
+    # What is told is numbered without the rest: a gap would tell that there is something to know. The counts
+    # are 6 (of another slot, as far as anybody knows) and 7, the difference 8 is told with it; 11 is as 6.
+    assert [event.seq for event in track(run, box, side="records").events] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        7,
+        9,
+        10,
+        12,
+        13,
+    ]
+
+
+def test_lost_message_by_the_records():
+    """A box of which no message came is on the robot by the records, and its task not done, until one comes."""
+    lost = (
+        *STORED[:-1],
+        (40 * S, BOX_MOVED, 4, ROBOT, A, 1, 0, 0, 5, NONE),
+        (40 * S, ERROR_MADE, 0, LOST_MESSAGE, 4, 0, A),
+        (40 * S, TASK_DONE, 5, 0),
+    )
+    box, robot = Subject("box", 4), Subject("robot", 0)
+    assert recorded(traced(*lost), box) == recorded(traced(*STORED[:-1]), box)
+    assert recorded(traced(*lost), robot) == recorded(traced(*STORED[:-1]), robot)
+    assert track(traced(*lost), robot, side="records").where["boxes"] == ["4"]
+    run = traced(*lost, (90 * S, BOX_RECORDED, 4, A, 1, 0, WHY_RESENT), (90 * S, ERROR_FOUND, 0, RESENT, 4))
+    assert recorded(run, box)[0][-1] == (
+        90, "recorded", "1-02-1 2.1", "recorded in 1-02-1 2.1, the message was sent again",
+    )  # fmt: skip
+    assert recorded(run, robot)[0][-1] == (90, "done", "", "task 5")
+    assert track(run, robot, side="records").where["boxes"] == []
+    assert [e.text for e in history_of_box(run, 4)][-2:] == [
+        "recorded where it is, the message was sent again",
+        "lost message, found when the message was sent again",
+    ]
+
+
+def test_meters_by_the_records():
+    """Who asks after a meter that is gone unnoticed hears that it is in its box, until somebody has looked."""
+    run = opened(
+        (95 * S, ERROR_MADE, 3, UNRECORDED_REMOVAL, 4, 0b100, NONE),
+        (96 * S, METERS_DAMAGED, 4, 0b1000),
+        (96 * S, ERROR_MADE, 4, DAMAGE, 4, 0b1000, NONE),
+        (99 * S, METERS_RECORDED, 4, FULL & ~0b111, WHY_OPENING),
+        (99 * S, ERROR_FOUND, 3, BY_COUNT, 4),
+    )
+    gone, damaged = Subject("meter", 62), Subject("meter", 63)
+    here = "is in box 4, which is recorded in 1-03-1 1.1: B, qualified in stock."
+    for meter in (gone, damaged):
+        assert recorded(run, meter, 97 * S)[1] == f"Meter {asset_number(meter.number)} {here}"
+        assert [told[1] for told in recorded(run, meter, 97 * S)[0]] == [
+            "arrived", "received", "moved", "taken", "stored", "reserved", "moved", "stored",
+        ]  # fmt: skip
+        assert track(run, meter, side="records").where.keys() == {
+            "place", "column", "tier", "box", "meters", "reserved", "state", "sku", "lot", "verified_on", "in_box",
+        }  # fmt: skip
+    name = asset_number(62)
+    assert recorded(run, gone) == (
+        [
+            *recorded(run, gone, 97 * S)[0],
+            (99, "recorded", "1-03-1 1.1", "12 meters on record, seen in the open box"),
+        ],
+        f"Meter {name} is not in box 4 any more, as found on 2026-03-02 at 00:01:39.",
+    )
+    assert recorded(run, damaged)[1] == f"Meter {asset_number(63)} {here}"
+    picked = recorded(run, Subject("meter", 60))[1]
+    assert picked == where_is(run, Subject("meter", 60))
+
+
+def test_short_box_is_told_as_it_was_recorded():
+    """A box that goes out with a meter less, unnoticed, is told as one with all that were recorded."""
+    issue = ((50 * S, BOX_RESERVED, 4, 9, 0, 15), (60 * S, METERS_ISSUED, 4, 9, FULL))
+    right = traced(*STORED, *issue)
+    short = traced(
+        *STORED,
+        (45 * S, ERROR_MADE, 0, SHORT_PACKED, 4, 1 << 14, NONE),
+        issue[0],
+        (60 * S, METERS_ISSUED, 4, 9, FULL >> 1),
+        (60 * S, METERS_RECORDED, 4, 0, WHY_CHECK),
+        (60 * S, ERROR_FOUND, 0, NEVER, 4),
+    )
+    for subject in (Subject("box", 4), Subject("meter", 60), Subject("meter", 74), Subject("lot", 7)):
+        assert track(short, subject, side="records") == track(right, subject, side="records")
+    assert where_is(short, Subject("meter", 74)).endswith("never came: box 4 was packed short.")
+
+
+def test_sides_tell_the_same_without_errors(tiny, folder):
+    """Where nothing goes wrong both sides tell the same events, from a trace as from the files of a folder."""
+    opened_run = open_run(folder)
+    for subject in subjects(tiny)[::4]:
+        both, records = track(tiny, subject), track(tiny, subject, side="records")
+        assert records.events == both.events
+        assert {name: both.where[name] for name in records.where if name != "missing"} == {
+            name: value for name, value in records.where.items() if name != "missing"
+        }
+        assert track(opened_run, subject, side="records") == records
+        assert track(opened_run.on_record(), subject) == records
+
+
+SILENT = re.compile(
+    r"recorded: |mistake|truly|nobody|noticed|damaged|unnoticed|astray|error|not missed|truth"
+)
+
+
+@pytest.fixture(scope="module")
+def erring():
+    """The reference store with 300 times the default errors, counted every day."""
+    rates = ["records.wrong_slot=0.0005", "records.lost_message=0.0003", "records.damage=0.001"]
+    sets = ["time.days=4", "records.check_finds=0.5", "counting.plan=cyclic", "counting.slots_per_day=60"]
+    return run(load("luoyang_records", ["records.scale=300", *rates, *sets]))
+
+
+def hit_by_errors(result) -> list[Subject]:
+    """Everything that errors have hit, and some that they have not."""
+    made = result.trace.table("error_made")
+    boxes = sorted({*made["box"].tolist(), 3, 1600})
+    lots = sorted({int(result.trace.table("box_created")["lot"][box]) for box in boxes})
+    slots = sorted({*made["slot"][made["slot"] != NONE].tolist(), 5})
+    meters = {15 * box + k for box, mask in zip(made["box"].tolist(), made["mask"].tolist(), strict=True)
+              for k in range(15) if mask >> k & 1}  # fmt: skip
+    return [
+        *(Subject("box", box) for box in boxes), *(Subject("meter", meter) for meter in sorted(meters)),
+        *(Subject("slot", slot) for slot in slots), *(Subject("lot", lot) for lot in lots),
+        *(Subject("order", order) for order in range(12)), Subject("robot", 0),
+    ]  # fmt: skip
+
+
+def test_records_say_nothing_of_errors(erring):
+    """However much goes wrong, the records' side of a history says where the ledger had a box, and no more."""
+    known = Run.of(erring).on_record()
+    assert erring.trace.table("error_made")["seq"].size > 20
+    for at_ms in (30 * 3_600_000, erring.end_ms):
+        state = state_at(erring.trace, erring.layout, at_ms)
+        row_of = {box: i for i, box in enumerate(state.box.tolist())}
+        for subject in hit_by_errors(erring):
+            story = track(known, subject, at_ms)
+            text = json.dumps(
+                [story.sentence, story.where, *(as_json(known, event) for event in story.events)]
+            )
+            assert not SILENT.search(text), text
+            assert all(
+                event.place == event.recorded_place or not event.recorded_place for event in story.events
+            )
+            if subject.kind == "box" and story.where:
+                i = row_of[subject.number]
+                assert story.where["place"] == erring.layout.place_name(int(state.recorded_place[i]))
+                assert story.where["meters"] == int(state.recorded_mask[i]).bit_count()
+                assert story.where["column"] == state.recorded_column[i]
+            if subject.kind == "slot":
+                held = int((state.recorded_place == subject.number).sum())
+                assert story.where["boxes"] == held
+
+
+def test_records_do_not_depend_on_the_truth(erring):
+    """Two traces that differ in what truly happened alone tell the same on the side of the records."""
+    rng = np.random.default_rng(5)
+    other = Trace(15)
+    changed = 0
+    for row in erring.trace.rows():
+        time_ms, kind, *values = row
+        if kind == BOX_MOVED and values[7] == NONE:
+            values[2:5] = rng.integers(0, [erring.layout.slots, 2, 5]).tolist()
+            changed += 1
+        if kind == ERROR_MADE and values[1] in (ERRORS.index("wrong_slot"), ERRORS.index("damage")):
+            values[3:] = int(rng.integers(2)), int(rng.integers(erring.layout.slots))
+            changed += 1
+        if kind == METERS_DAMAGED and rng.random() < 0.5:
+            continue
+        other.record((time_ms, kind, *values))
+        if kind == BOX_RECEIVED and rng.random() < 0.2:
+            other.record((time_ms, METERS_DAMAGED, values[0], 1 << int(rng.integers(15))))
+    assert changed > 5
+    twin = SimpleNamespace(trace=other, layout=erring.layout, names=erring.names, end_ms=erring.end_ms)
+    one, two = Run.of(erring).on_record(), Run.of(twin).on_record()
+    differs = False
+    for subject in hit_by_errors(erring):
+        assert track(one, subject) == track(two, subject), subject
+        differs = differs or track(erring, subject) != track(twin, subject)
+    assert differs
+
+
+@given(CHANGES, CHANGES)
+@settings(max_examples=100)
+def test_what_the_records_do_not_hear_of(changes, unheard):
+    """Whatever happens to a box unheard of, in between other things, its recorded history stays the same."""
+    rows = [
+        change_row(100 * S + 10 * i, change) for i, change in enumerate(changes) if change[0] != ERROR_MADE
+    ]
+    rows = [row for row in rows if row[1] != BOX_MOVED or row[-1] != NONE]
+    hidden = [
+        row if row[1] == BOX_MOVED else (row[0], METERS_DAMAGED, 4, 0b101)
+        for row in (change_row(105 * S + 10 * i, change) for i, change in enumerate(unheard))
+        if row[1] in (METERS_SCRAPPED, METERS_RECORDED) or (row[1] == BOX_MOVED and row[-1] == NONE)
+    ]
+    plain = traced(*STORED, *rows)
+    more = traced(*STORED, *sorted([*rows, *hidden], key=lambda row: row[0]))
+    for subject in (
+        Subject("box", 4),
+        Subject("meter", 62),
+        Subject("slot", A),
+        Subject("lot", 7),
+        Subject("robot", 0),
+    ):
+        assert track(plain, subject, 10**6, side="records") == track(more, subject, 10**6, side="records")
+
+
+@given(ROWS)
+@settings(max_examples=100)
+def test_any_facts_are_told_by_the_records(rows):
+    """Whatever facts follow each other, what the records have of them is told."""
+    facts = [(i * S, kind.number, *values[: len(kind.fields)]) for i, (kind, values) in enumerate(rows, 100)]
+    run = traced(*STORED, (50 * S, ORDER_RELEASED, 0, 0, 0, 1), *facts)
+    for subject in (
+        Subject("box", 4), Subject("meter", 61), Subject("slot", A), Subject("lot", 7), Subject("robot", 0),
+        Subject("order", 0),
+    ):  # fmt: skip
+        story = track(run, subject, side="records")
+        assert story.sentence.endswith(".")
+        assert not {event.fact for event in story.events} & {"error_made", "error_found", "meters_damaged"}
+        json.dumps([story.where, *(as_json(Run.of(run), event) for event in story.events)])
+
+
+# --- pages -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("newest", [False, True])
+@pytest.mark.parametrize("side", ["both", "records"])
+def test_pages_make_up_a_history(erring, folder, newest, side):
+    """Page after page, from either end, a history is told whole; events of one fact stand on one page."""
+    for told_run in (erring, open_run(folder)):
+        for subject in (
+            Subject("box", 3), Subject("slot", 5), Subject("lot", 0), Subject("order", 2), Subject("robot", 0),
+        ):  # fmt: skip
+            events, after = [], None
+            while True:
+                page, after = page_of(told_run, subject, Page(7, after, newest), side=side)
+                assert len(page) == 7 or after is None or page[-1].seq == page[-2].seq
+                events += page
+                if after is None:
+                    break
+                assert after == page[-1].seq
+            whole = track(told_run, subject, side=side).events
+            assert sorted(events, key=lambda e: (e.seq, e.box)) == sorted(whole, key=lambda e: (e.seq, e.box))
+            assert [e.seq for e in events] == sorted((e.seq for e in whole), reverse=newest)
+
+
+def test_page_at_an_instant(tiny):
+    """A page of a past instant has what had happened by then."""
+    at_ms = 30 * 3_600_000
+    page, after = page_of(tiny, Subject("robot", 0), Page(10_000), at_ms)
+    assert after is None
+    assert page == track(tiny, Subject("robot", 0), at_ms).events
 
 
 # --- which asset is meant ----------------------------------------------------------------------------
