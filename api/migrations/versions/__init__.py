@@ -1,0 +1,1 @@
+"""One file a step, from the first to the newest."""
