@@ -669,6 +669,261 @@ def bench(
     _bench_checkout([*([] if what is None else [what]), *context.args])
 
 
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data", metavar="DIR", envvar="METERHOUSE_DATA", help="The folder of a server: registry and runs."
+    ),
+]
+DatabaseOption = Annotated[
+    str,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        envvar="METERHOUSE_DATABASE",
+        help="The registry: postgresql://...; SQLite in the data folder if not given.",
+    ),
+]
+DEFAULT_DATA: Final = Path("meterhouse-data")
+
+
+@app.command()
+def serve(
+    scenario: Annotated[
+        str | None,
+        typer.Argument(metavar="SCENARIO", help="What to run: a file or a name; only the API without it."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; another than the loopback needs API keys.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    data: DataOption = DEFAULT_DATA,
+    database: DatabaseOption = "",
+    set_: SetOption = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed instead of the scenario's own.")] = None,
+    speed: Annotated[
+        str, typer.Option(metavar="X", help="Simulated seconds a second, or max for as fast as possible.")
+    ] = "60",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begins anew, though an unfinished run of it is in the folder.")
+    ] = False,
+    require_key: Annotated[
+        bool, typer.Option("--require-key", help="Needs API keys on the loopback, too.")
+    ] = False,
+    truth: Annotated[
+        bool, typer.Option("--truth", help="Lets whoever needs no key look at the truth (view=truth).")
+    ] = False,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="NAME", help="A name of this server to others; may be repeated."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Batch runs at a time.")] = 2,
+    readers: Annotated[int, typer.Option(min=1, max=16, help="Processes that answer about facts.")] = 1,
+    live: Annotated[int, typer.Option(min=1, max=100, help="Live runs at a time.")] = 8,
+    queue: Annotated[int, typer.Option(min=0, max=1_000_000, help="Batch runs that may wait.")] = 1000,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Requests a second that a client may make, 0 for no limit; 200 beyond the loopback."
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Seconds that a run may compute; 0 for no limit.")
+    ] = 3600.0,
+    memory_limit: Annotated[
+        int, typer.Option(min=0, metavar="MB", help="Memory that a run may take; 0 for no limit.")
+    ] = 4096,
+    keep_days: Annotated[
+        float, typer.Option(min=0, help="Age at which runs that are over are removed; 0 for never.")
+    ] = 0.0,
+    keep_gb: Annotated[
+        float, typer.Option(min=0, help="Size of all results from which the oldest are removed; 0 for none.")
+    ] = 0.0,
+    ssl_certfile: Annotated[Path | None, typer.Option(help="Certificate, to serve by TLS.")] = None,
+    ssl_keyfile: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    log_requests: Annotated[
+        bool, typer.Option("--log-requests", help="Logs every request, not only those that change something.")
+    ] = False,
+) -> None:
+    """Serves runs over HTTP, with live state and commands."""
+    api = _api("serve")
+    settings = api.Settings(
+        data=str(data), database=database, host=host, port=port, names=tuple(name or ()),
+        scenario=scenario or "", sets=tuple(set_ or ()), seed=seed, speed=_speed(speed), fresh=fresh,
+        require_key=require_key, truth=truth, workers=workers, readers=readers, live=live, queue=queue,
+        rate=(0.0 if host in api.LOOPBACK else 200.0) if rate is None else rate,
+        time_limit_s=time_limit, memory_limit_mb=memory_limit, keep_days=keep_days, keep_gb=keep_gb,
+        log_requests=log_requests, pretty_logs=sys.stderr.isatty(),
+    )  # fmt: skip
+    api.serve(settings, certificate=ssl_certfile, key=ssl_keyfile)
+
+
+key_app = typer.Typer(help="API keys of a server.", no_args_is_help=True)
+app.add_typer(key_app, name="key")
+
+
+@key_app.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who or what will use it.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", help="runs:read, runs:write, truth:read or admin; may be repeated."),
+    ] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Days until it expires; never if not given.")
+    ] = None,
+    data: DataOption = DEFAULT_DATA,
+    database: DatabaseOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Makes a key and prints it, this once."""
+    made = _api("serve").create_key(_registry(data, database, makes=True), name, scope or ["runs:read"], days)
+    if json:
+        _write_json(made)
+        return
+    _write(f"{made['key']}\n")
+    sys.stderr.write(
+        f"Key {made['id']} for {name} may {', '.join(made['scopes'])}."
+        " It is shown this once: only its hash is kept.\n"
+    )
+
+
+@key_app.command("list")
+def list_keys(
+    data: DataOption = DEFAULT_DATA, database: DatabaseOption = "", json: JsonOption = False
+) -> None:
+    """Lists keys, without what nobody but their owners knows."""
+    keys = _api("serve").list_keys(_registry(data, database))
+    if json:
+        _write_json({"keys": keys})
+        return
+    table = _table("<", "name", "scopes", "state", "made", "expires", first="key")
+    for each in keys:
+        table.add_row(
+            each["id"], each["name"], ", ".join(each["scopes"]), each["state"], each["created_at"][:10],
+            (each["expires_at"] or "")[:10], style=None if each["state"] == "good" else "dim",
+        )  # fmt: skip
+    _console().print(table)
+
+
+@key_app.command("revoke")
+def revoke_key(
+    key: Annotated[
+        str, typer.Argument(metavar="ID", help="The key's id, as `meterhouse key list` shows it.")
+    ],
+    data: DataOption = DEFAULT_DATA,
+    database: DatabaseOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Makes a key worthless, within seconds and for ever."""
+    done = _api("serve").revoke_key(_registry(data, database), key)
+    if json:
+        _write_json(done)
+    else:
+        _write(f"key {done['id']} ({done['name']}) is revoked\n")
+
+
+data_app = typer.Typer(help="The runs in a server's data folder.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("list")
+def list_data(
+    data: DataOption = DEFAULT_DATA, database: DatabaseOption = "", json: JsonOption = False
+) -> None:
+    """Lists runs with their state, age and size."""
+    told = _api("serve").list_data(_registry(data, database), data)
+    if json:
+        _write_json(told)
+        return
+    table = _table(
+        "<", "name", "state", ">", "simulated", ">", "facts", ">", "size", "made", "",
+        first="run", title=str(data),
+    )  # fmt: skip
+    for run in told["runs"]:
+        marks = ", ".join(word for word in ("current", "keep") if run[word])
+        table.add_row(
+            run["run"], run["name"], run["state"], _duration(run["simulated_s"]), f"{run['facts']:,}",
+            _bytes(run["bytes"]), run["created_at"][:10], marks,
+        )  # fmt: skip
+    console = _console()
+    console.print(table)
+    console.print(f"\n{_count(len(told['runs']), 'run')}, {_bytes(told['bytes'])}", highlight=False)
+    if told["strays"]:
+        strays = _count(len(told["strays"]), "folder")
+        console.print(f"{strays} of no run: `meterhouse data clean` removes them")
+
+
+@data_app.command("clean")
+def clean_data(
+    run: Annotated[list[str] | None, typer.Argument(metavar="RUN...", help="Runs to be removed.")] = None,
+    older_than: Annotated[
+        float, typer.Option(min=0, metavar="DAYS", help="Removes runs that ended so many days ago.")
+    ] = 0.0,
+    larger_than: Annotated[
+        float, typer.Option(min=0, metavar="GB", help="Removes the oldest until all results are this small.")
+    ] = 0.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only says what would go.")] = False,
+    data: DataOption = DEFAULT_DATA,
+    database: DatabaseOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Removes runs that are over; never one that goes on, waits, is current or is to be kept."""
+    done = _api("serve").clean_data(
+        _registry(data, database), data, names=run or (), keep_days=older_than, keep_gb=larger_than,
+        dry=dry_run,
+    )  # fmt: skip
+    if json:
+        _write_json(done)
+        return
+    would = "would be " if done["dry"] else ""
+    names = f": {', '.join(done['removed'])}" if done["removed"] else ""
+    freed = f"{_bytes(done['bytes'])} {would}freed"
+    _write(f"{_count(len(done['removed']), 'run')} {would}removed{names}; {freed}\n")
+
+
+def _api(module: str) -> Any:
+    """A module of the server, which the model knows by name only."""
+    from importlib import import_module
+
+    return import_module(f"api.{module}")
+
+
+def _registry(data: Path, database: str, *, makes: bool = False) -> str:
+    """Where the registry of a server is; raises ResultError when there is none, unless it is to be made."""
+    from sim.results import ResultError
+
+    if not database and not data.is_dir() and not makes:
+        raise ResultError([f"--data: expected the folder of a server, found none under {str(data)!r}"])
+    data.mkdir(parents=True, exist_ok=True)
+    url: str = _api("serve").Settings(data=str(data), database=database).registry_url
+    return url
+
+
+def _speed(text: str) -> float:
+    """A pace as the server has it: 0 for as fast as possible."""
+    from sim.results import ResultError
+
+    if text == "max":
+        return 0.0
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0.001 <= speed <= 1_000_000:
+        raise ResultError([f"--speed: expected a number from 0.001 to 1,000,000, or max, found {text!r}"])
+    return speed
+
+
+def _bytes(number: float) -> str:
+    """A size in bytes, as short as it is useful."""
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} GB"
+
+
 @app.callback(invoke_without_command=True)
 def _start(
     version: Annotated[

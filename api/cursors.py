@@ -1,0 +1,37 @@
+"""Cursors: where a list goes on, and of which instant it is; opaque to clients, worth nothing elsewhere."""
+
+import base64
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+from api.problems import Problem
+
+_MOST: Final = 600
+
+
+def encoded(values: Mapping[str, Any]) -> str:
+    """Values as a cursor."""
+    text = json.dumps(values, separators=(",", ":"), ensure_ascii=True)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decoded(cursor: str, expected: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a cursor that was made for the same list; raises Problem for any other text."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        values = json.loads(base64.urlsafe_b64decode(padded.encode()))
+        fits = isinstance(values, dict) and all(values.get(key) == value for key, value in expected.items())
+    except (ValueError, RecursionError):
+        fits = False
+    if not fits:
+        detail = "expected the cursor that this list gave as `next`, with the same filters; found another"
+        raise Problem(409, "does-not-fit", detail, errors=[{"pointer": "/cursor", "detail": detail}])
+    return dict(values)
+
+
+def mark(query: Mapping[str, Any]) -> str:
+    """A short mark of the filters of a list: a cursor goes with one only."""
+    text = json.dumps(dict(query), sort_keys=True, default=str)
+    return sha256(text.encode()).hexdigest()[:12]

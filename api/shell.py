@@ -1,0 +1,352 @@
+"""The shell of the server: what every request passes before anything else looks at it.
+
+In order: the name by which the server was called, the key, the limit of the client, the size and form of the
+body. The answers that are asked for most (all slots, one slot) are given from here, without a framework in
+between; the routes of the application give the same. Whatever happens, the answer has the security headers,
+is counted, and is a problem document when it is no success.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from api.logs import Log
+from api.metrics import Metrics
+from api.problems import MEDIA_TYPE, Problem, encoded
+from api.runs import OVER
+from api.security import FAILURES, FAILURES_S, HEADERS, READ, Buckets, Keyring, Principal, host_of
+from api.settings import LOOPBACK
+
+if TYPE_CHECKING:
+    from api.runs import Runs
+    from api.settings import Settings
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PRINCIPAL: Final = "meterhouse.principal"
+"""Where the scope of a request has its Principal."""
+
+OPEN_PATHS: Final = frozenset({"/health", "/ready"})
+"""What may be asked without a key anywhere."""
+
+BODY_S: Final = 10.0
+"""Time in which the body of a request has to be here."""
+
+MOST_DEPTH: Final = 32
+"""Objects and lists of a body may be nested so deep."""
+
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_JSON: Final = b"application/json"
+_READABLE_PATH: Final = 300
+
+
+class Shell:
+    """The application with its shell around it."""
+
+    def __init__(self, app: App, settings: "Settings", keyring: Keyring, metrics: Metrics, log: Log) -> None:
+        self._app = app
+        self._settings = settings
+        self._keyring = keyring
+        self._metrics = metrics
+        self._log = log
+        self._limits = Buckets(settings.rate, settings.burst)
+        self._failures = Buckets(FAILURES_S, FAILURES)
+        self._names = {*LOOPBACK, settings.host.lower(), *(name.lower() for name in settings.names)}
+        self._any_name = "*" in settings.names
+        self.runs: Runs | None = None
+        """Set when the application has started."""
+        self.refresh: Callable[[], Awaitable[None]] | None = None
+        """Reads the keys again."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._open_socket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    # -- requests -------------------------------------------------------------------------------------
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begin = time.perf_counter()
+        status = 0
+
+        async def sending(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *HEADERS]
+            await send(message)
+
+        method = scope["method"]
+        principal: Principal | None = None
+        try:
+            headers = dict(scope["headers"])
+            principal = await self._admit(scope, headers)
+            if method == "GET" and await self._answer_at_once(scope, headers, principal, sending):
+                return
+            if method not in SAFE:
+                receive = await self._with_body(headers, receive)
+            await self._app(scope, receive, sending)
+        except Problem as problem:
+            if status:
+                raise
+            await _tell(problem, scope, sending)
+        except Exception as error:  # noqa: BLE001 - the last resort: a bug is logged, and answered as one
+            self._log.failure("request failed", error, method=method, path=scope["path"][:_READABLE_PATH])
+            if not status:
+                await _tell(
+                    Problem(500, "internal", "the server has failed; its log says why"), scope, sending
+                )
+        finally:
+            seconds = time.perf_counter() - begin
+            route = scope.get("meterhouse.route") or getattr(scope.get("route"), "path", None) or "none"
+            self._metrics.answered(method if method in _METHODS else "other", route, status, seconds)
+            if self._settings.log_requests or (method not in SAFE and status):
+                self._log.info(
+                    "request", method=method, path=scope["path"][:_READABLE_PATH], status=status,
+                    ms=round(1000 * seconds, 1), by=None if principal is None else principal.name,
+                )  # fmt: skip
+
+    async def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
+        """Who asks; raises Problem when they are not to be answered."""
+        if not scope["path"].startswith("/"):
+            raise Problem(400, "bad-request", "expected a path that begins with /")
+        host = headers.get(b"host", b"").decode("latin-1")
+        if not self._any_name and host_of(host) not in self._names:
+            detail = f"this server is not {host[:100]!r}; `meterhouse serve --name` tells it its other names"
+            raise Problem(421, "wrong-host", detail)
+        if scope.get("method") not in SAFE or scope["type"] == "websocket":
+            origin = headers.get(b"origin", b"").decode("latin-1")
+            if origin and origin.rpartition("://")[2].lower() != host.lower():
+                raise Problem(403, "forbidden", "another site may not have a browser do this")
+        client = scope["client"][0] if scope.get("client") else ""
+        principal = await self._who(headers, client, scope)
+        wait_s = self._limits.take(principal.name if principal.name != "local" else client)
+        if wait_s:
+            raise Problem(
+                429, "too-many-requests", f"at most {self._settings.rate:g} requests a second",
+                headers={"Retry-After": str(max(1, round(wait_s + 0.5)))},
+            )  # fmt: skip
+        scope[PRINCIPAL] = principal
+        return principal
+
+    async def _who(self, headers: dict[bytes, bytes], client: str, scope: Scope) -> Principal:
+        text = key_in(headers)
+        if self._keyring.is_old and self.refresh is not None:
+            await self.refresh()
+        principal = self._keyring.who(text)
+        if principal is not None:
+            return principal
+        if scope["path"] in OPEN_PATHS and text is None:
+            return Principal("open", frozenset())
+        wait_s = self._failures.take(client) if text is not None else 0.0
+        if wait_s:
+            raise Problem(429, "too-many-requests", "too many wrong keys", headers={"Retry-After": "2"})
+        found = "found none" if text is None else "found one that is not known here"
+        detail = f"expected an API key in the header X-API-Key or Authorization: Bearer, {found}"
+        raise Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="meterhouse"'})
+
+    async def _with_body(self, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+        """The body, read and looked at, for whoever reads it next."""
+        most = self._settings.most_body
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and (len(length) > 18 or int(length) > most):
+            raise Problem(
+                413, "too-large", f"expected a body of at most {most:,} bytes, found {int(length):,}"
+            )
+        parts = bytearray()
+        try:
+            async with asyncio.timeout(BODY_S):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Problem(400, "bad-request", "the request ended before its body")
+                    parts += message.get("body", b"")
+                    if len(parts) > most:
+                        raise Problem(
+                            413, "too-large", f"expected a body of at most {most:,} bytes, found more"
+                        )
+                    if not message.get("more_body"):
+                        break
+        except TimeoutError:
+            raise Problem(408, "timeout", f"the body was not here after {BODY_S:g} s") from None
+        if parts:
+            kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+            if kind != _JSON:
+                raise Problem(415, "unsupported-media-type", "expected Content-Type: application/json")
+            check_json(bytes(parts))
+        body: MutableMapping[str, Any] = {"type": "http.request", "body": bytes(parts), "more_body": False}
+        given = False
+
+        async def again() -> MutableMapping[str, Any]:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return body
+
+        return again
+
+    # -- what is asked for most -----------------------------------------------------------------------
+
+    async def _answer_at_once(
+        self, scope: Scope, headers: dict[bytes, bytes], principal: Principal, send: Send
+    ) -> bool:
+        """Answer from the board when it is about the slots of a run that shows them; whether it was."""
+        if scope["query_string"] or self.runs is None:
+            return False
+        parts = scope["path"].split("/")
+        if len(parts) > 3 and parts[1] == "runs":
+            name, rest = parts[2], parts[3:]
+        else:
+            name, rest = "current", parts[1:]
+        if rest[0] != "slots" or len(rest) > 2:
+            return False
+        runs = self.runs
+        run = runs.all.get(runs.current if name == "current" else name)
+        if run is None or not run.ready.is_set() or (run.board is None and run.row.state not in OVER):
+            return False
+        principal.need(READ)
+        whole = len(rest) == 1
+        body: bytes | None
+        etag = f'W/"{run.version}"'.encode()
+        is_known = _is_known(headers.get(b"if-none-match"), etag)
+        if is_known:
+            if not whole and rest[1] not in runs.slot_names(run):
+                return False
+            body = b""
+        elif whole:
+            body = runs.slots_text(run)
+        else:
+            body = runs.slot_text(run, rest[1])
+        if body is None:
+            return False
+        scope["meterhouse.route"] = "/runs/{run}/slots" if whole else "/runs/{run}/slots/{slot}"
+        await send({
+            "type": "http.response.start", "status": 304 if is_known else 200,
+            "headers": [
+                (b"etag", etag), (b"cache-control", b"no-cache"),
+                *([] if is_known else [
+                    (b"content-type", _JSON), (b"content-length", str(len(body)).encode()),
+                ]),
+            ],
+        })  # fmt: skip
+        await send({"type": "http.response.body", "body": body})
+        return True
+
+    # -- sockets --------------------------------------------------------------------------------------
+
+    async def _open_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._admit(scope, dict(scope["headers"]))
+        except Problem as problem:
+            await receive()
+            await send({
+                "type": "websocket.http.response.start", "status": problem.status,
+                "headers": [(b"content-type", MEDIA_TYPE.encode())],
+            })  # fmt: skip
+            document = encoded(problem.document(scope["path"]))
+            await send({"type": "websocket.http.response.body", "body": document})
+            return
+        await self._app(scope, receive, send)
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def key_in(headers: dict[bytes, bytes]) -> str | None:
+    """The API key of a request: X-API-Key, Authorization: Bearer, or the second word of the subprotocol.
+
+    A browser cannot give a WebSocket headers of its own: it sends the subprotocols `meterhouse` and
+    `key.<API key>`.
+    """
+    text = headers.get(b"x-api-key")
+    if text is not None:
+        return text.decode("latin-1")
+    scheme, _, rest = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer":
+        return rest.strip().decode("latin-1")
+    for word in headers.get(b"sec-websocket-protocol", b"").split(b","):
+        if word.strip().startswith(b"key."):
+            return word.strip()[4:].decode("latin-1")
+    return None
+
+
+def check_json(text: bytes) -> None:
+    """Raise Problem for what is no JSON, and for JSON that means different things to different readers."""
+
+    def refuse(word: str) -> NoReturn:
+        raise ValueError(f"expected a number, found {word}")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"expected each name once in an object, found {twice[:40]!r} again")
+        return found
+
+    try:
+        value = json.loads(text.decode("utf-8"), parse_constant=refuse, object_pairs_hook=once)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeDecodeError:
+        raise Problem(400, "bad-request", "expected JSON in UTF-8, found other bytes") from None
+    except UnicodeEncodeError:
+        raise Problem(400, "bad-request", "expected text, found half of a surrogate pair") from None
+    except RecursionError:
+        raise Problem(400, "bad-request", "expected less nesting") from None
+    except ValueError as error:
+        raise Problem(400, "bad-request", f"expected JSON, found: {str(error)[:200]}") from None
+    if _depth(value) > MOST_DEPTH:
+        raise Problem(400, "bad-request", f"expected at most {MOST_DEPTH} levels of nesting, found more")
+
+
+def _depth(value: Any) -> int:
+    """How deep objects and lists are nested, looked at no deeper than matters."""
+    level, depth = [value], 0
+    while level and depth <= MOST_DEPTH:
+        level = [
+            inner
+            for outer in level if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]  # fmt: skip
+        depth += 1
+    return depth
+
+
+def _is_known(wanted: bytes | None, etag: bytes) -> bool:
+    """Whether a client has this version already (If-None-Match, weak comparison)."""
+    if wanted is None:
+        return False
+    if wanted.strip() == b"*":
+        return True
+    strong = etag.removeprefix(b"W/")
+    return any(each.strip().removeprefix(b"W/") == strong for each in wanted.split(b","))
+
+
+async def _tell(problem: Problem, scope: Scope, send: Send) -> None:
+    """Send a problem document."""
+    body = encoded(problem.document(scope["path"][:_READABLE_PATH]))
+    await send({
+        "type": "http.response.start", "status": problem.status,
+        "headers": [
+            (b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode()),
+            *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+        ],
+    })  # fmt: skip
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def principal_of(scope: Scope, *scopes: str) -> Principal:
+    """Who asks, when they have these scopes; raises Problem when not."""
+    principal: Principal = scope[PRINCIPAL]
+    principal.need(*scopes)
+    return principal

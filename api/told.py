@@ -1,0 +1,352 @@
+"""What the server tells of runs, commands and itself: the models of these answers, and how they are made.
+
+What is told of the state of a run stands in `answers`.
+"""
+
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from api.registry import CommandRow
+    from api.runs import Run, Runs, Static
+
+RunId = Annotated[str, Field(pattern=r"^r[1-9][0-9]{0,17}$")]
+RunState = Literal["queued", "running", "paused", "finished", "stopped", "failed", "interrupted"]
+CommandState = Literal["accepted", "applied", "rejected", "expired"]
+
+
+class Told(BaseModel):
+    """An answer; more keys may come with later versions."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ProblemError(Told):
+    """One mistake of a request."""
+
+    pointer: str = Field(description="where it is, a JSON pointer into what was sent")
+    detail: str
+
+
+class ProblemTold(Told):
+    """A problem document, RFC 9457."""
+
+    type: str = Field(description="what kind of problem: a path below /problems/")
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    errors: list[ProblemError] = []
+
+
+class ScenarioOfRun(Told):
+    """Which scenario a run is of."""
+
+    name: str
+    id: str = Field(description="SHA-256 of all its values")
+
+
+class Parent(Told):
+    """Where a branch left its parent."""
+
+    run: str
+    at_s: float
+
+
+class RunTold(Told):
+    """A run."""
+
+    id: RunId
+    name: str
+    mode: Literal["batch", "live"]
+    state: RunState
+    scenario: ScenarioOfRun
+    seed: int
+    speed: float | Literal["max"] = Field(description="wanted pace, simulated seconds a second")
+    reached_speed: float | None = Field(description="the pace of late; null while it does not run")
+    t_s: float = Field(description="simulated seconds so far")
+    time: str | None = Field(description="the same as local time")
+    end_s: float
+    progress: float = Field(ge=0, le=1)
+    facts: int = Field(description="facts recorded so far: the version of its state")
+    ready: bool = Field(description="whether its state can be asked for: not while it is rebuilt")
+    model_version: str
+    digest: str | None = Field(description="SHA-256 over its facts, once it is over")
+    demand_digest: str | None
+    limits: str | None = Field(description="what limits the store, in a sentence, once it is over")
+    error: str | None = Field(description="why it failed, or stands")
+    parent: Parent | None
+    keep: bool
+    current: bool = Field(description="whether `current` means it")
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    created_by: str
+    size_bytes: int
+    time_limit_s: float | None
+    memory_limit_mb: int | None
+    links: dict[str, str]
+
+
+class RunsTold(Told):
+    """Runs, the newest first."""
+
+    runs: list[RunTold]
+    next: str | None = Field(description="cursor of the next page")
+
+
+class FactsOfCommand(Told):
+    """Which facts a command caused at once."""
+
+    first: int
+    count: int
+
+
+class CommandTold(Told):
+    """A command: accepted (in the log of its run), then applied, rejected with a reason, or expired."""
+
+    id: str
+    run: str
+    sequence: int
+    type: str
+    args: dict[str, Any]
+    external_id: str | None
+    state: CommandState
+    reason: str | None
+    apply_at_s: float | None
+    expires_at_s: float | None
+    if_version: int | None
+    t_s: float | None = Field(description="the instant at which it takes effect")
+    time: str | None
+    facts: FactsOfCommand | None
+    inherited: bool = Field(description="whether it came with a branch from the parent's log")
+    accepted_at: datetime
+    settled_at: datetime | None
+    created_by: str
+    links: dict[str, str]
+
+
+class CommandsTold(Told):
+    """The command log of a run."""
+
+    run: str
+    commands: list[CommandTold]
+    next: str | None
+
+
+class ProposedSlot(Told):
+    """Which slot a box would get; null where there is none left."""
+
+    slot: str | None
+    column: int | None = Field(description="tier column of the slot, from 1")
+    port_time_s: float | None = Field(description="time from the inbound port to the slot")
+
+
+class AllocateTold(Told):
+    """Which slots boxes would get; nothing was done."""
+
+    run: str
+    t_s: float
+    time: str
+    facts: int
+    view: Literal["records"]
+    policy: str
+    slots: list[ProposedSlot]
+
+
+class SeriesTold(Told):
+    """A series in buckets, or (`step_s` null) as the steps that it is; each value holds from its time on."""
+
+    run: str
+    facts: int
+    view: Literal["records"]
+    name: str
+    unit: str
+    from_s: float
+    to_s: float
+    step_s: float | None
+    t_s: list[float] = Field(default=[], description="when each bucket begins")
+    min: list[float | None] = []
+    max: list[float | None] = []
+    last: list[float | None] = []
+    states: list[str] = Field(default=[], description="of robot_states: what a robot can be about")
+    robots: list[dict[str, Any]] = Field(default=[], description="of robot_states: the states of each robot")
+
+
+class Choice(Told):
+    """Something that can be chosen."""
+
+    name: str
+    sentence: str
+
+
+class ScenariosTold(Told):
+    """The scenarios that ship."""
+
+    scenarios: list[Choice]
+
+
+class ScenarioTold(Told):
+    """A scenario with all its values."""
+
+    name: str
+    question: str
+    id: str
+    values: dict[str, Any]
+    origins: dict[str, str] = Field(description="for each value that a file sets, the file")
+
+
+class PoliciesTold(Told):
+    """What can be chosen: rules of allocation, retrieval, dispatch and dwell, counting plans and methods."""
+
+    allocation: list[Choice]
+    retrieval: list[Choice]
+    dispatch: list[Choice]
+    dwell: list[Choice]
+    plans: list[Choice]
+    count_methods: list[Choice]
+
+
+class CommandsKnown(Told):
+    """Which commands a run takes."""
+
+    commands: list[Choice]
+
+
+class KpiChoice(Choice):
+    """A KPI."""
+
+    unit: str
+    better: Literal["more", "less", "neither"]
+
+
+class KpisKnown(Told):
+    """Which KPIs there are."""
+
+    kpis: list[KpiChoice]
+
+
+class ProblemsKnown(Told):
+    """Which kinds of problems there are."""
+
+    problems: list[Choice]
+
+
+class HealthTold(Told):
+    """The process answers."""
+
+    status: Literal["ok"]
+    version: str
+    model_version: str
+
+
+class Check(Told):
+    """One thing that has to be in order."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class ReadyTold(Told):
+    """Whether the server can do all that it is there for."""
+
+    ready: bool
+    checks: list[Check]
+
+
+# --- making them -----------------------------------------------------------------------------------------
+
+_LINKED: Final = (
+    "slots", "stock", "meters", "boxes", "lots", "tasks", "robots", "orders", "counts", "kpis", "series",
+    "events", "commands", "live",
+)  # fmt: skip
+
+
+def run_told(run: "Run", runs: "Runs", static: "Static | None") -> dict[str, Any]:
+    """A run as JSON."""
+    row, where = run.row, run.where
+    shown = run.shown if row.state == "running" and run.ready.is_set() else None
+    parent = None
+    if row.parent is not None:
+        parent = {"run": row.parent, "at_s": (row.parent_t_ms or 0) / 1000}
+    here = f"/runs/{row.id}"
+    return {
+        "id": row.id,
+        "name": row.name,
+        "mode": row.mode,
+        "state": row.state,
+        "scenario": {"name": row.scenario_name, "id": row.scenario_id},
+        "seed": row.seed,
+        "speed": "max" if row.speed is None else row.speed,
+        "reached_speed": None if shown is None else shown.head["reached"] / 1000,
+        "t_s": where.t_ms / 1000,
+        "time": None if static is None else static.time_at(where.t_ms),
+        "end_s": row.end_ms / 1000,
+        "progress": round(min(1.0, where.t_ms / row.end_ms), 4),
+        "facts": where.facts,
+        "ready": run.ready.is_set() and row.state != "queued",
+        "model_version": row.model_version,
+        "digest": row.digest,
+        "demand_digest": row.demand_digest,
+        "limits": row.limits,
+        "error": row.error,
+        "parent": parent,
+        "keep": row.keep,
+        "current": runs.current == row.id,
+        "created_at": _iso(row.created_at),
+        "started_at": _iso(row.started_at),
+        "ended_at": _iso(row.ended_at),
+        "created_by": row.created_by,
+        "size_bytes": row.size_bytes,
+        "time_limit_s": row.time_limit_s,
+        "memory_limit_mb": row.memory_limit_mb,
+        "links": {"self": here, **{name: f"{here}/{name}" for name in _LINKED}},
+    }
+
+
+def command_told(row: "CommandRow", static: "Static | None") -> dict[str, Any]:
+    """A command as JSON."""
+    facts = None
+    if row.first_fact is not None and row.facts is not None and row.state == "applied":
+        facts = {"first": row.first_fact, "count": row.facts}
+    return {
+        "id": row.id,
+        "run": row.run,
+        "sequence": row.sequence,
+        "type": row.type,
+        "args": row.args,
+        "external_id": row.external_id,
+        "state": row.state,
+        "reason": row.reason,
+        "apply_at_s": _seconds(row.apply_at_ms),
+        "expires_at_s": _seconds(row.expires_at_ms),
+        "if_version": row.if_version,
+        "t_s": _seconds(row.t_ms),
+        "time": None if row.t_ms is None or static is None else static.time_at(row.t_ms),
+        "facts": facts,
+        "inherited": row.inherited,
+        "accepted_at": _iso(row.accepted_at),
+        "settled_at": _iso(row.settled_at),
+        "created_by": row.created_by,
+        "links": {"self": f"/runs/{row.run}/commands/{row.id}", "run": f"/runs/{row.run}"},
+    }
+
+
+@cache
+def rules() -> tuple[str, ...]:
+    """The allocation rules that a run can be asked to try."""
+    from sim.allocation import ALIASES, LIVE_POLICIES
+
+    return (*LIVE_POLICIES, *ALIASES)
+
+
+def _seconds(ms: int | None) -> float | None:
+    return None if ms is None else ms / 1000
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
