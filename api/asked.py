@@ -225,6 +225,14 @@ class SearchQuery(StateQuery):
     limit: int = Field(20, ge=1, le=50)
 
 
+class WhyQuery(Query):
+    """How much is to be told of a task's reasons."""
+
+    consequences: bool = Field(
+        True, description="whether other choices are played on to the end of the day, which takes longest"
+    )
+
+
 class SeriesQuery(Query):
     """A series over a stretch of the run's past."""
 

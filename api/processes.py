@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import multiprocessing
 import os
+import signal
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +26,13 @@ if TYPE_CHECKING:
 
 _PRELOADED: Final = (
     "api.worker", "api.reader", "api.views", "sim.simulation", "sim.commands", "sim.kpis", "sim.control",
-    "sim.tracking", "sim.series", "sim.results",
+    "sim.tracking", "sim.series", "sim.results", "sim.why",
 )  # fmt: skip
+
+APART: Final = 2
+"""So many questions at a time get a process of their own; as many as APART_WAITING wait for their turn."""
+
+APART_WAITING: Final = 20
 
 _GONE_S: Final = 5.0
 """Time in which a process that was told to end has to be gone."""
@@ -98,14 +104,24 @@ class Child:
         with contextlib.suppress(ValueError):
             self.process.kill()
 
+    def kill_all(self) -> None:
+        """End it at once with those that it has forked, if it leads a group of its own."""
+        with contextlib.suppress(ValueError, OSError):
+            if self.process.pid is not None and os.getpgid(self.process.pid) == self.process.pid:
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.kill()
+
 
 class Readers:
     """The readers: a run is always asked of the same one, which has it at hand."""
 
     def __init__(self, nursery: Nursery, count: int, timeout_s: float, log: "Log") -> None:
+        self._nursery = nursery
         self._timeout_s = timeout_s
         self._log = log
         self._readers = [_Reader(nursery) for _ in range(count)]
+        self._apart = asyncio.Semaphore(APART)
+        self._apart_waiting = 0
 
     async def start(self) -> None:
         """Start them all."""
@@ -119,7 +135,39 @@ class Readers:
         Raises Problem for an answer that is one, and when none comes in time: the reader is then replaced.
         """
         reader = self._readers[hash(key) % len(self._readers)]
-        answer = await reader.ask(question, self._timeout_s if timeout_s is None else timeout_s)
+        return self._told(question, await reader.ask(question, timeout_s or self._timeout_s))
+
+    async def ask_apart(self, question: dict[str, Any], timeout_s: float) -> Message:
+        """The answer to a question that takes long, from a process of its own that ends then.
+
+        Raises Problem as `ask`, and for a question too many.
+        """
+        from api import reader
+
+        if self._apart_waiting >= APART + APART_WAITING:
+            detail = f"{APART_WAITING} questions of this kind wait already"
+            raise Problem(429, "too-many-requests", detail, headers={"Retry-After": "5"})
+        self._apart_waiting += 1
+        try:
+            async with self._apart:
+                child = await self._nursery.start(reader.main)
+                try:
+                    child.line.send({"id": 0, **question})
+                    answer = await asyncio.wait_for(child.line.receive(), timeout_s)
+                except TimeoutError:
+                    detail = f"the answer took more than {timeout_s:g} s"
+                    raise Problem(503, "timeout", detail, headers={"Retry-After": "10"}) from None
+                finally:
+                    child.kill_all()
+                    await asyncio.shield(child.end())
+        finally:
+            self._apart_waiting -= 1
+        if answer is None:
+            raise Problem(507, "too-large", "this is too much for the memory of this server")
+        return self._told(question, answer)
+
+    def _told(self, question: dict[str, Any], answer: Message) -> Message:
+        """An answer; raises Problem for one that is one."""
         head = answer.head
         if "reason" in head:
             self._log.error("reader failed", op=question["op"], reason=head["reason"], where=head["where"])

@@ -367,6 +367,33 @@ def _accuracy(reader: Reader, question: Mapping[str, Any]) -> tuple[dict[str, An
     return {"status": 200, "accuracy": accuracy}, b""
 
 
+def _why(reader: Reader, question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Why a task is as it is; only in a process of its own, which forks and leads a group."""
+    from api.worker import loaded_from
+    from sim.commands import Entry
+    from sim.scenario import from_dict
+    from sim.why import WhyError, explain
+
+    os.setpgid(0, 0)
+    resource.setrlimit(resource.RLIMIT_CPU, (2 * question["time_s"], 2 * question["time_s"]))
+    run, t_ms = reader.open(question), question["t_ms"]
+    trace = run.trace if run.is_over else run.trace.until(question["facts"])
+    loaded = loaded_from(from_dict(question["about"]["resolved"]), question["inputs"])
+    log = [Entry(*each) for each in question["commands"] if each[0] <= t_ms]
+    tasks = trace.table("task_created")["task"]
+    if question["task"] not in tasks:
+        raise Unanswered(404, "not-found", f"no task {question['task']!r}; {tasks.size:,} so far")
+    try:
+        told = explain(
+            loaded, question["seed"], log, question["task"], consequences=question["consequences"],
+            until_ms=t_ms, trace=trace,
+        )  # fmt: skip
+    except WhyError as error:
+        raise Unanswered(409, "conflict", "; ".join(error.lines)) from None
+    about = {"run": run.id, "t_s": t_ms / 1000, "facts": len(trace), "view": "records"}
+    return {"status": 200}, _encoded({**about, **told})
+
+
 # --- what can be chosen ----------------------------------------------------------------------------------
 
 
@@ -420,5 +447,6 @@ _QUESTIONS: Final[dict[str, Callable[[Reader, Mapping[str, Any]], tuple[dict[str
     "series": _series,
     "charts": _charts,
     "accuracy": _accuracy,
+    "why": _why,
     "catalogue": _catalogue,
 }

@@ -334,6 +334,28 @@ async def series(request: Request, run: RunName, query: Annotated[asked.SeriesQu
     return Response(message.body, headers={"Cache-Control": "no-cache"}, media_type=JSON)
 
 
+@router.get(
+    "/runs/{run}/tasks/{task}/why",
+    tags=["state of a run"],
+    responses={200: _ok(told.WhyTold, "The decisions."), **_STATE_PROBLEMS},
+)
+async def why(
+    request: Request,
+    run: RunName,
+    task: Annotated[
+        str,
+        Path(description=_KEYS["task"][0], min_length=1, max_length=18, pattern="^[0-9]+$", examples=["7"]),
+    ],
+    query: Annotated[asked.WhyQuery, Query()],
+) -> Response:
+    """Why a task got its slot, its box and its robot, from what, and what else would have come of it."""
+    principal_of(request.scope, READ)
+    runs = runs_of(request)
+    found = await runs.ready_run(run)
+    message = await runs.why(found, int(task), consequences=query.consequences)
+    return Response(message.body, headers={"Cache-Control": "no-cache"}, media_type=JSON)
+
+
 # --- runs ------------------------------------------------------------------------------------------------
 
 

@@ -56,6 +56,9 @@ REACHED_S: Final = 1.0
 CHANGES: Final = ("set", "change_policy")
 """Commands that change values of the scenario."""
 
+WHY_S: Final = 120.0
+"""Time in which the reasons of a task have to be found."""
+
 STRIKES: Final = 3
 """A run whose process has died so often has failed."""
 
@@ -994,6 +997,29 @@ class Runs:
         if not run.ready.is_set():
             await asyncio.wait_for(run.ready.wait(), CONTROL_S)
         return await self._order(run, {"boxes": boxes, "policy": policy}, op="allocate")
+
+    # -- reasons --------------------------------------------------------------------------------------
+
+    async def why(self, run: Run, task: int, *, consequences: bool) -> "Message":
+        """Why a task of a run is as it is: played again in a process of its own, which costs the run nothing.
+
+        Raises Problem for a task that is not there or without a decision, and when it takes too long.
+        """
+        if run.row.model_version != MODEL_VERSION:
+            version = f"model version {run.row.model_version}, this is {MODEL_VERSION}"
+            raise Problem(409, "read-only", f"run {run.id} is of {version}: it cannot be played again")
+        about = await self._about(run)
+        inputs = self.inputs_of(run.id)
+        log = [
+            [command.t_ms, command.sequence, command.type, command.args]
+            for command in run.commands.values() if command.state == "applied"
+        ]  # fmt: skip
+        question = {
+            "op": "why", "task": task, "consequences": consequences, "seed": run.row.seed, "commands": log,
+            "inputs": str(inputs) if inputs.is_dir() else "", **self._instant(run, None, None),
+            "about": about, "time_s": round(WHY_S),
+        }  # fmt: skip
+        return await self.readers.ask_apart(question, WHY_S)
 
     # -- clearing up ----------------------------------------------------------------------------------
 

@@ -98,6 +98,80 @@ class RunsTold(Told):
     next: str | None = Field(description="cursor of the next page")
 
 
+class TaskOfWhy(Told):
+    """A task, in a sentence and in figures."""
+
+    task: int
+    sentence: str
+
+
+class RuleOfWhy(Told):
+    """The rule that decided."""
+
+    name: str
+    sentence: str
+
+
+class ConstraintOfWhy(Told):
+    """What took slots or boxes out of the choice."""
+
+    constraint: str
+    sentence: str
+    slots: int | None = None
+    boxes: int | None = None
+
+
+class ConstraintsOfWhy(Told):
+    """From how many was chosen."""
+
+    removed: list[ConstraintOfWhy]
+    left: int
+
+
+class ConsequencesOfWhy(Told):
+    """What other choices would have changed by the end of the day."""
+
+    until_s: float
+    sentence: str
+    run: dict[str, float | None] = Field(description="the figures of the run itself")
+    branches: list[dict[str, Any]]
+
+
+class DecisionOfWhy(Told):
+    """A decision: why this slot, this box, this robot."""
+
+    kind: Literal["slot", "box", "robot"]
+    t_s: float
+    time: str
+    facts: int = Field(description="facts that the run had recorded when it was made")
+    sentence: str
+    rule: RuleOfWhy | None = None
+    constraints: ConstraintsOfWhy | None = None
+    best: list[dict[str, Any]] = Field([], description="the best five that were left")
+    others: list[dict[str, Any]] = Field([], description="what every other rule would have chosen")
+    consequences: ConsequencesOfWhy | None = None
+
+
+class VerifiedOfWhy(Told):
+    """Whether what was played again are the facts of the run."""
+
+    is_checked: bool
+    facts: int
+    sentence: str
+
+
+class WhyTold(Told):
+    """Why a task is as it is."""
+
+    run: str
+    t_s: float
+    facts: int
+    view: Literal["records"]
+    task: TaskOfWhy
+    decisions: list[DecisionOfWhy]
+    verified: VerifiedOfWhy
+
+
 class FactsOfCommand(Told):
     """Which facts a command caused at once."""
 

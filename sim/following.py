@@ -7,6 +7,7 @@ trace as it was when it had so many facts: every function of a trace (`history.s
 """
 
 from collections.abc import Iterator
+from hashlib import sha256
 from itertools import islice
 
 import numpy as np
@@ -86,6 +87,10 @@ class Past(Trace):
         """Every fact from number `from_seq` on, as `Trace.rows`."""
         return islice(self._whole.rows(from_seq), max(0, self._facts - from_seq))
 
+    def packed(self, from_seq: int = 0, to_seq: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """The facts from number `from_seq` on, as `Trace.packed`."""
+        return self._whole.packed(from_seq, self._facts if to_seq is None else min(to_seq, self._facts))
+
     def count_until(self, t_ms: int) -> int:
         """How many facts have a time up to and including `t_ms`."""
         return min(self._facts, self._whole.count_until(t_ms))
@@ -95,10 +100,10 @@ class Past(Trace):
 
     def digest(self) -> str:
         """SHA-256 over the facts up to here, as `Trace.digest`."""
-        again = Trace(self.meters_per_box, model_version=self.model_version)
-        for row in self.rows():
-            again.record(row)
-        return again.digest()
+        digest = sha256(self.model_version.encode())
+        for _, data in self.packed():
+            digest.update(data)
+        return digest.hexdigest()
 
 
 class _Growing:

@@ -162,16 +162,19 @@ class Trace:
             if start < len(block.kinds):
                 yield from block.records(start, wanted)
 
-    def packed(self, from_seq: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    def packed(self, from_seq: int = 0, to_seq: int | None = None) -> Iterator[tuple[bytes, bytes]]:
         """The facts from number `from_seq` on as pairs (kinds, data): a byte a fact, and the hashed bytes.
 
-        `extend` takes them in again, in another process too.
+        All of them, or those before number `to_seq`. `extend` takes them in again, in another process too.
         """
         self.seal()
         for block in self._blocks:
-            start = max(from_seq - block.first, 0)
-            if start < len(block.kinds):
-                yield bytes(block.kinds[start:]), bytes(block.data[block.offset(start) :])
+            start, end = max(from_seq - block.first, 0), len(block.kinds)
+            if to_seq is not None:
+                end = min(end, to_seq - block.first)
+            if start < end:
+                data = block.data[block.offset(start) : block.offset(end)]
+                yield bytes(block.kinds[start:end]), bytes(data)
 
     def extend(self, kinds: bytes, data: bytes) -> None:
         """Take in facts as `packed` gives them, behind those that are here.

@@ -471,11 +471,9 @@ def _held_against(trace: "Trace | None", answer: Told, checks: Sequence[Check]) 
 
 def _digest_of(trace: "Trace", facts: int) -> str:
     """The digest of the first facts of a trace."""
-    left = sum(len(data) for _, data in trace.packed()) - sum(len(data) for _, data in trace.packed(facts))
     digest = sha256(trace.model_version.encode())
-    for _, data in trace.packed():
-        digest.update(data[:left])
-        left = max(0, left - len(data))
+    for _, data in trace.packed(0, facts):
+        digest.update(data)
     return digest.hexdigest()
 
 
