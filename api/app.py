@@ -24,6 +24,7 @@ from api.logs import Log
 from api.metrics import Figures, Metrics
 from api.problems import Problem, pointer
 from api.processes import Nursery, Readers
+from api.quick import Quick
 from api.registry import Registry, RegistryError
 from api.runs import Runs
 from api.security import Keyring
@@ -90,7 +91,7 @@ class Server:
             await runs.start()
             if settings.scenario:
                 await self._start_own()
-            self.shell.runs = runs
+            self.shell.quick = Quick(runs)
             self.log.info("server ready", data=str(settings.folder), runs=len(runs.all), current=runs.current)
             yield
         finally:

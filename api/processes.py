@@ -11,8 +11,10 @@ import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from api.board import Board
@@ -46,6 +48,21 @@ def _context() -> "ForkServerContext":
     return context
 
 
+@contextlib.contextmanager
+def _nobody_as_main() -> Iterator[None]:
+    """Keep a process that is begun from importing the program that this one was started as.
+
+    `multiprocessing` has it do that, for functions of `__main__`; ours are none, and it takes longer than
+    everything else.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 class Nursery:
     """Starts processes, one after the other, without holding the event loop up."""
 
@@ -68,7 +85,8 @@ class Nursery:
 
     def _begin(self, target: Callable[..., None], args: tuple[Any, ...]) -> "ForkServerProcess":
         process = self._context.Process(target=target, args=args, daemon=True)
-        process.start()
+        with _nobody_as_main():
+            process.start()
         return process
 
     def memory(self, size: int) -> Any:

@@ -135,7 +135,6 @@ class Run:
         self.slots_maker: SlotText | None = None
         self.slots_made: tuple[int, bytes] | None = None
         self.slot_made: tuple[int, dict[str, bytes]] = (-1, {})
-        self.slot_set: frozenset[str] | None = None
         self._shown: Shown | None = None
 
     @property
@@ -427,12 +426,6 @@ class Runs:
         if run.slot_made[0] != shown.sequence:
             run.slot_made = shown.sequence, {}
         run.slot_made[1][name] = text
-
-    def slot_names(self, run: Run) -> frozenset[str]:
-        """The names of a run's slots."""
-        if run.slot_set is None and run.static is not None:
-            run.slot_set = frozenset(run.static.places[: run.static.slots])
-        return run.slot_set or frozenset()
 
     def lot_of(self, run: Run, name: str) -> int:
         """The number of a lot by its name; one that the run has not is a new one."""

@@ -7,7 +7,6 @@ compared in constant time; a text that was found good is remembered for a moment
 
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -28,6 +27,7 @@ FAILURES: Final = 1000
 FAILURES_S: Final = 20.0
 
 MOST_CLIENTS: Final = 10_000
+MOST_AT_HAND: Final = 1000
 
 READ, WRITE, TRUTH, ADMIN = "runs:read", "runs:write", "truth:read", "admin"
 
@@ -64,6 +64,8 @@ class Keyring:
         self._local = Principal("local", frozenset(scopes))
         self._rows: list[KeyRow] = []
         self._known: dict[bytes, tuple[float, Principal]] = {}
+        self.at_hand: dict[bytes | None, Principal] = {}
+        """Who may read, by the header that they sent of late; as short-lived as the rows."""
         self.read_at = 0.0
 
     @property
@@ -75,6 +77,7 @@ class Keyring:
         """Take the keys of the registry over."""
         self._rows = list(rows)
         self._known.clear()
+        self.at_hand.clear()
         self.read_at = time.monotonic()
 
     def who(self, text: str | None) -> Principal | None:
@@ -93,6 +96,11 @@ class Keyring:
         self._known[digest] = now + REFRESH_S, principal
         return principal
 
+    def remember(self, sent: bytes | None, principal: Principal) -> None:
+        """Have the principal of a header at hand, until the keys are read again."""
+        if len(self.at_hand) < MOST_AT_HAND:
+            self.at_hand[sent] = principal
+
 
 class Buckets:
     """Token buckets: so many at once, so many a second in the long run, by client."""
@@ -100,25 +108,34 @@ class Buckets:
     def __init__(self, rate: float, burst: float) -> None:
         self.rate = rate
         self.burst = burst
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._left: dict[str, list[float]] = {}
+        """What each client has left, and since when; the one that was here first stands first."""
 
     def take(self, client: str) -> float:
         """Take one; 0 when there was one, else the seconds until there is."""
         if not self.rate:
             return 0.0
         now = time.monotonic()
-        left, then = self._left.get(client, (self.burst, now))
-        left = min(self.burst, left + (now - then) * self.rate)
-        if left < 1.0:
-            self._left[client] = left, now
-            return (1.0 - left) / self.rate
-        self._left[client] = left - 1.0, now
-        if len(self._left) > MOST_CLIENTS:
-            self._left.popitem(last=False)
-        return 0.0
+        bucket = self._left.get(client)
+        if bucket is None:
+            if len(self._left) >= MOST_CLIENTS:
+                del self._left[next(iter(self._left))]
+            bucket = self._left[client] = [self.burst, now]
+        left = min(self.burst, bucket[0] + (now - bucket[1]) * self.rate)
+        is_there = left >= 1.0
+        bucket[0] = left - 1.0 if is_there else left
+        bucket[1] = now
+        return 0.0 if is_there else (1.0 - left) / self.rate
 
 
-HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
+DATA_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+"""What every answer has that is no page."""
+
+PAGE_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-content-type-options", b"nosniff"),
     (
         b"content-security-policy",
@@ -127,7 +144,7 @@ HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-"""What every answer has."""
+"""What a page has."""
 
 
 def host_of(header: str) -> str:

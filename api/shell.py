@@ -15,12 +15,21 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from api.logs import Log
 from api.metrics import Metrics
 from api.problems import MEDIA_TYPE, Problem, encoded
-from api.runs import OVER
-from api.security import FAILURES, FAILURES_S, HEADERS, READ, Buckets, Keyring, Principal, host_of
+from api.quick import Quick
+from api.security import (
+    DATA_HEADERS,
+    FAILURES,
+    FAILURES_S,
+    PAGE_HEADERS,
+    READ,
+    Buckets,
+    Keyring,
+    Principal,
+    host_of,
+)
 from api.settings import LOOPBACK
 
 if TYPE_CHECKING:
-    from api.runs import Runs
     from api.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -43,6 +52,7 @@ MOST_DEPTH: Final = 32
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _JSON: Final = b"application/json"
 _READABLE_PATH: Final = 300
+_MOST_HOSTS: Final = 100
 
 
 class Shell:
@@ -58,7 +68,8 @@ class Shell:
         self._failures = Buckets(FAILURES_S, FAILURES)
         self._names = {*LOOPBACK, settings.host.lower(), *(name.lower() for name in settings.names)}
         self._any_name = "*" in settings.names
-        self.runs: Runs | None = None
+        self._good_hosts: set[bytes | None] = set()
+        self.quick: Quick | None = None
         """Set when the application has started."""
         self.refresh: Callable[[], Awaitable[None]] | None = None
         """Reads the keys again."""
@@ -76,22 +87,30 @@ class Shell:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         begin = time.perf_counter()
-        status = 0
+        method, headers = scope["method"], dict(scope["headers"])
+        principal: Principal | None = None
+        status, route = 0, ""
 
         async def sending(message: MutableMapping[str, Any]) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *HEADERS]
+                given = message.get("headers", ())
+                is_page = (b"content-type", b"text/html; charset=utf-8") in given
+                message["headers"] = [*given, *(PAGE_HEADERS if is_page else DATA_HEADERS)]
             await send(message)
 
-        method = scope["method"]
-        principal: Principal | None = None
         try:
-            headers = dict(scope["headers"])
-            principal = await self._admit(scope, headers)
-            if method == "GET" and await self._answer_at_once(scope, headers, principal, sending):
-                return
+            if method == "GET" and not scope["query_string"] and self.quick is not None:
+                principal = self._known(scope, headers)
+                if principal is not None and (ready := self.quick.ready(scope["path"])) is not None:
+                    status, start, body = ready.messages(headers)
+                    route = ready.route
+                    await send(start)
+                    await send(body)
+                    return
+            if principal is None:
+                principal = await self._admit(scope, headers)
             if method not in SAFE:
                 receive = await self._with_body(headers, receive)
             await self._app(scope, receive, sending)
@@ -106,14 +125,30 @@ class Shell:
                     Problem(500, "internal", "the server has failed; its log says why"), scope, sending
                 )
         finally:
-            seconds = time.perf_counter() - begin
-            route = scope.get("meterhouse.route") or getattr(scope.get("route"), "path", None) or "none"
-            self._metrics.answered(method if method in _METHODS else "other", route, status, seconds)
-            if self._settings.log_requests or (method not in SAFE and status):
-                self._log.info(
-                    "request", method=method, path=scope["path"][:_READABLE_PATH], status=status,
-                    ms=round(1000 * seconds, 1), by=None if principal is None else principal.name,
-                )  # fmt: skip
+            route = route or getattr(scope.get("route"), "path", None) or "none"
+            self._count(scope, route, status, time.perf_counter() - begin, principal)
+
+    def _count(
+        self, scope: Scope, route: str, status: int, seconds: float, principal: Principal | None
+    ) -> None:
+        """Count a request that was answered, and log it if that is wanted."""
+        method = scope["method"]
+        self._metrics.answered(method if method in _METHODS else "other", route, status, seconds)
+        if self._settings.log_requests or (method not in SAFE and status):
+            self._log.info(
+                "request", method=method, path=scope["path"][:_READABLE_PATH], status=status,
+                ms=round(1000 * seconds, 1), by=None if principal is None else principal.name,
+            )  # fmt: skip
+
+    def _known(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal | None:
+        """Who reads, when all that is to be looked at was found good a moment ago; their limit is charged."""
+        if self._keyring.is_old or headers.get(b"host") not in self._good_hosts:
+            return None
+        principal = self._keyring.at_hand.get(_sent(headers))
+        if principal is None or self._limits.take(_client(principal, scope)):
+            return None
+        scope[PRINCIPAL] = principal
+        return principal
 
     async def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
         """Who asks; raises Problem when they are not to be answered."""
@@ -123,13 +158,14 @@ class Shell:
         if not self._any_name and host_of(host) not in self._names:
             detail = f"this server is not {host[:100]!r}; `meterhouse serve --name` tells it its other names"
             raise Problem(421, "wrong-host", detail)
+        if len(self._good_hosts) < _MOST_HOSTS:
+            self._good_hosts.add(headers.get(b"host"))
         if scope.get("method") not in SAFE or scope["type"] == "websocket":
             origin = headers.get(b"origin", b"").decode("latin-1")
             if origin and origin.rpartition("://")[2].lower() != host.lower():
                 raise Problem(403, "forbidden", "another site may not have a browser do this")
-        client = scope["client"][0] if scope.get("client") else ""
-        principal = await self._who(headers, client, scope)
-        wait_s = self._limits.take(principal.name if principal.name != "local" else client)
+        principal = await self._who(headers, scope)
+        wait_s = self._limits.take(_client(principal, scope))
         if wait_s:
             raise Problem(
                 429, "too-many-requests", f"at most {self._settings.rate:g} requests a second",
@@ -138,15 +174,18 @@ class Shell:
         scope[PRINCIPAL] = principal
         return principal
 
-    async def _who(self, headers: dict[bytes, bytes], client: str, scope: Scope) -> Principal:
+    async def _who(self, headers: dict[bytes, bytes], scope: Scope) -> Principal:
         text = key_in(headers)
         if self._keyring.is_old and self.refresh is not None:
             await self.refresh()
         principal = self._keyring.who(text)
         if principal is not None:
+            if principal.may(READ) and b"sec-websocket-protocol" not in headers:
+                self._keyring.remember(_sent(headers), principal)
             return principal
         if scope["path"] in OPEN_PATHS and text is None:
             return Principal("open", frozenset())
+        client = scope["client"][0] if scope.get("client") else ""
         wait_s = self._failures.take(client) if text is not None else 0.0
         if wait_s:
             raise Problem(429, "too-many-requests", "too many wrong keys", headers={"Retry-After": "2"})
@@ -195,53 +234,6 @@ class Shell:
 
         return again
 
-    # -- what is asked for most -----------------------------------------------------------------------
-
-    async def _answer_at_once(
-        self, scope: Scope, headers: dict[bytes, bytes], principal: Principal, send: Send
-    ) -> bool:
-        """Answer from the board when it is about the slots of a run that shows them; whether it was."""
-        if scope["query_string"] or self.runs is None:
-            return False
-        parts = scope["path"].split("/")
-        if len(parts) > 3 and parts[1] == "runs":
-            name, rest = parts[2], parts[3:]
-        else:
-            name, rest = "current", parts[1:]
-        if rest[0] != "slots" or len(rest) > 2:
-            return False
-        runs = self.runs
-        run = runs.all.get(runs.current if name == "current" else name)
-        if run is None or not run.ready.is_set() or (run.board is None and run.row.state not in OVER):
-            return False
-        principal.need(READ)
-        whole = len(rest) == 1
-        body: bytes | None
-        etag = f'W/"{run.version}"'.encode()
-        is_known = _is_known(headers.get(b"if-none-match"), etag)
-        if is_known:
-            if not whole and rest[1] not in runs.slot_names(run):
-                return False
-            body = b""
-        elif whole:
-            body = runs.slots_text(run)
-        else:
-            body = runs.slot_text(run, rest[1])
-        if body is None:
-            return False
-        scope["meterhouse.route"] = "/runs/{run}/slots" if whole else "/runs/{run}/slots/{slot}"
-        await send({
-            "type": "http.response.start", "status": 304 if is_known else 200,
-            "headers": [
-                (b"etag", etag), (b"cache-control", b"no-cache"),
-                *([] if is_known else [
-                    (b"content-type", _JSON), (b"content-length", str(len(body)).encode()),
-                ]),
-            ],
-        })  # fmt: skip
-        await send({"type": "http.response.body", "body": body})
-        return True
-
     # -- sockets --------------------------------------------------------------------------------------
 
     async def _open_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -278,6 +270,11 @@ def key_in(headers: dict[bytes, bytes]) -> str | None:
         if word.strip().startswith(b"key."):
             return word.strip()[4:].decode("latin-1")
     return None
+
+
+def _sent(headers: dict[bytes, bytes]) -> bytes | None:
+    """The header that decides who asks, as it was sent."""
+    return headers.get(b"x-api-key", headers.get(b"authorization"))
 
 
 def check_json(text: bytes) -> None:
@@ -322,14 +319,11 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _is_known(wanted: bytes | None, etag: bytes) -> bool:
-    """Whether a client has this version already (If-None-Match, weak comparison)."""
-    if wanted is None:
-        return False
-    if wanted.strip() == b"*":
-        return True
-    strong = etag.removeprefix(b"W/")
-    return any(each.strip().removeprefix(b"W/") == strong for each in wanted.split(b","))
+def _client(principal: Principal, scope: Scope) -> str:
+    """Whose limit counts: that of a key, or of the address of somebody who needs none."""
+    if principal.name != "local":
+        return principal.name
+    return scope["client"][0] if scope.get("client") else ""
 
 
 async def _tell(problem: Problem, scope: Scope, send: Send) -> None:
