@@ -57,12 +57,10 @@ class Server:
             lifespan=self._lifespan,
             docs_url=None,
             redoc_url=None,
-            generate_unique_id_function=lambda route: route.name,
             openapi_tags=document.TAGS,
         )
-        app.include_router(routes.router)
-        app.include_router(live.router)
-        app.include_router(document.router)
+        for part in (routes.router, live.router, document.router):
+            app.router.routes.extend(part.routes)  # one flat list: a router within is looked through twice
         app.add_exception_handler(Problem, _problem)
         app.add_exception_handler(RequestValidationError, _invalid)
         app.add_exception_handler(HTTPException, _http_problem)

@@ -8,8 +8,10 @@
             print(meter["asset"], meter["status"])
 
 What fails on its way (a connection that breaks, a server that is restarting, too many requests) is tried
-again, with the same idempotency key, so that nothing is done twice. What the server refuses is a `Refused`
-with the problem document. Left out: the WebSocket, for which `websockets` or a browser is the better client.
+again, with the same idempotency key, so that nothing is done twice. What has no such key and could be (a POST
+by `request`, a step of a run) is not sent again when it may have arrived. What the server refuses is a
+`Refused` with the problem document. Left out: the WebSocket, for which `websockets` or a browser is the
+better client.
 """
 
 import http.client
@@ -18,6 +20,7 @@ import secrets
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode, urlsplit
@@ -29,6 +32,9 @@ AGAIN: Final = frozenset({408, 429, 502, 503, 504})
 
 OVER: Final = frozenset({"finished", "stopped", "failed", "interrupted"})
 
+IDLE_S: Final = 10.0
+"""A connection that nothing was sent on for so long is not trusted: the server may be about to close it."""
+
 
 class Refused(Exception):  # noqa: N818 - it is an answer
     """The server's problem document: `status`, `kind` (the last part of its type), `detail`, `errors`."""
@@ -38,7 +44,9 @@ class Refused(Exception):  # noqa: N818 - it is an answer
         self.document = dict(document)
         self.kind = str(document.get("type", "")).rpartition("/")[2]
         self.detail = str(document.get("detail", ""))
-        self.errors: list[Json] = list(document.get("errors", ()))
+        errors = document.get("errors")
+        listed = errors if isinstance(errors, list) else []
+        self.errors: list[Json] = [each for each in listed if isinstance(each, dict)]
         mistakes = "".join(f"\n  {each.get('pointer', '')}: {each.get('detail', '')}" for each in self.errors)
         super().__init__(f"{status} {self.kind}: {self.detail}{mistakes}")
 
@@ -68,8 +76,9 @@ class Client:
         self._base = parts.path.rstrip("/")
         self._key = key
         self._patience_s = patience_s
-        self._etags: dict[str, tuple[str, Json]] = {}
+        self._etags: dict[str, tuple[str, bytes]] = {}
         self._was_repeated = False
+        self._used_at = 0.0
         port = parts.port
         self._connection: http.client.HTTPConnection
         if parts.scheme == "https":
@@ -97,16 +106,15 @@ class Client:
         """The answer to GET, asked again only when it has changed: an equal version comes from memory."""
         target = _target(path, query)
         known = self._etags.get(target)
-        status, headers, document = self.request(
-            "GET", target, headers={"If-None-Match": known[0]} if known else {}
-        )
+        sent = {"If-None-Match": known[0]} if known else {}
+        status, headers, text = self._exchange("GET", target, None, sent)
         if status == 304 and known:
-            return known[1]
-        if "etag" in headers:
+            text = known[1]
+        elif "etag" in headers:
             if len(self._etags) >= 256:
                 self._etags.clear()
-            self._etags[target] = headers["etag"], document
-        return document
+            self._etags[target] = headers["etag"], text
+        return _document(text, f"GET {target}")
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Json:
         """The answer to POST, which is done once however often it has to be sent."""
@@ -145,38 +153,62 @@ class Client:
     ) -> tuple[int, dict[str, str], Json]:
         """Status, headers (lower case) and document of an answer.
 
-        Raises Refused for a problem document, Unreachable when nobody answers for too long.
+        Raises Refused for a problem document, Unreachable when nobody answers for too long, ValueError for an
+        answer that is no JSON object.
         """
-        sent = {"Accept": "application/json", **(headers or {})}
+        status, told, text = self._exchange(method, target, body, headers or {})
+        return status, told, _document(text, f"{method} {target}")
+
+    def _exchange(
+        self, method: str, target: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and bytes of an answer that is no refusal."""
+        sent = {"Accept": "application/json", **headers}
         if self._key:
             sent["X-API-Key"] = self._key
         data = None
         if body is not None:
             data = json.dumps(body, allow_nan=False).encode()
             sent["Content-Type"] = "application/json"
-        is_safe = method != "POST" or "Idempotency-Key" in sent
+        is_safe = "Idempotency-Key" in sent or (method != "POST" and "step_s" not in (body or {}))
         until = time.monotonic() + self._patience_s
         self._was_repeated = False
-        pause_s = 0.1
+        least_s = 0.1
         while True:
+            pause_s = least_s
             try:
-                self._connection.request(method, self._base + target, data, sent)
-                response = self._connection.getresponse()
-                text = response.read()
+                status, told, text = self._sent(method, target, data, sent)
             except (OSError, http.client.HTTPException) as error:
-                self._connection.close()
-                if not is_safe or time.monotonic() + pause_s > until:
+                self.close()
+                is_final = not is_safe or isinstance(error, ssl.SSLCertVerificationError)
+                if is_final or time.monotonic() + pause_s > until:
                     raise Unreachable(f"{method} {target}: {type(error).__name__}: {error}") from error
             else:
-                document = json.loads(text) if text else {}
-                if response.status < 400:
-                    return response.status, {k.lower(): v for k, v in response.getheaders()}, document
-                if response.status not in AGAIN or not is_safe or time.monotonic() + pause_s > until:
-                    raise Refused(response.status, document)
-                pause_s = max(pause_s, float(response.headers.get("Retry-After") or 0.0))
+                if status < 400:
+                    return status, told, text
+                refused = Refused(status, _problem(text))
+                pause_s = max(pause_s, _seconds(told.get("retry-after", "")))
+                # A run that is being set up has not taken the step; after any other answer it may have.
+                is_worth_it = status in AGAIN and (
+                    is_safe or (method != "POST" and refused.kind in ("restoring", "too-many-requests"))
+                )
+                if not is_worth_it or time.monotonic() + pause_s > until:
+                    raise refused
             self._was_repeated = True
             time.sleep(pause_s)
-            pause_s = min(2.0, 2 * pause_s)
+            least_s = min(2.0, 2 * least_s)
+
+    def _sent(
+        self, method: str, target: str, data: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request, and its answer whatever it is."""
+        if time.monotonic() - self._used_at > IDLE_S:
+            self.close()
+        self._connection.request(method, self._base + target, data, dict(headers))
+        response = self._connection.getresponse()
+        text = response.read()
+        self._used_at = time.monotonic()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, text
 
     # -- what is done often ---------------------------------------------------------------------------
 
@@ -238,3 +270,36 @@ def _target(path: str, query: Mapping[str, Any]) -> str:
         if value is not None
     }
     return quote(path, safe="/") + (f"?{urlencode(given)}" if given else "")
+
+
+def _document(text: bytes, asked: str) -> Json:
+    """The JSON object of an answer; an empty one when it has no body."""
+    try:
+        document = json.loads(text) if text else {}
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        shown = text[:60].decode("utf-8", "replace")
+        raise ValueError(f"{asked}: expected a JSON object, found {shown!r}")
+    return document
+
+
+def _problem(text: bytes) -> Json:
+    """A problem document; when somebody on the way has refused, who knows none, what they said."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if isinstance(document, dict):
+        return document
+    return {"detail": text[:300].decode("utf-8", "replace")}
+
+
+def _seconds(text: str) -> float:
+    """The seconds of a Retry-After, which may be a date; 0 when it is neither."""
+    if text.isdecimal():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return 0.0

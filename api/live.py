@@ -12,11 +12,12 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi import FastAPI, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.board import STATES, Shown
 from api.problems import Problem
+from api.routing import new_router
 from api.security import READ
 from api.shell import principal_of
 from sim.facts import ACTIVITIES, NONE
@@ -47,7 +48,7 @@ CHARTS: Final = (
 
 MOST_VIEWERS: Final = 500
 
-router = APIRouter()
+router = new_router()
 
 
 class Broadcaster:

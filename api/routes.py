@@ -10,14 +10,15 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final, NamedTuple
 
-from fastapi import APIRouter, Body, Header, Path, Query, Request
+from fastapi import Body, Header, Path, Query, Request
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from api import answers, asked, cursors, told
 from api.problems import PROBLEMS, Problem, encoded, pointer
 from api.registry import Answer, CommandRow, Idempotency, NewCommand, NewRun, Repeated, RunRow
+from api.routing import new_router
 from api.runs import Run, Runs, Static, Where
 from api.security import READ, TRUTH, WRITE
 from api.shell import principal_of
@@ -49,7 +50,7 @@ IfNoneMatch = Annotated[
 _LOCATION: Final = {"Location": {"description": "Where it is.", "schema": {"type": "string"}}}
 _ETAG: Final = {"ETag": {"description": "This version of it.", "schema": {"type": "string"}}}
 
-router = APIRouter()
+router = new_router()
 
 
 # --- answers ---------------------------------------------------------------------------------------------
@@ -891,7 +892,13 @@ async def get_scenario(
 @router.get(
     "/scenario-schema",
     tags=["choices"],
-    responses={200: {"description": "JSON Schema, draft 2020-12."}, **_problems()},
+    responses={
+        200: {
+            "description": "JSON Schema, draft 2020-12.",
+            "content": {JSON: {"schema": {"type": "object", "additionalProperties": True}}},
+        },
+        **_problems(),
+    },
 )
 async def scenario_schema(request: Request) -> Response:
     """The JSON Schema of a scenario, with unit, range, origin and sentence of every value."""
@@ -965,10 +972,8 @@ async def ready(request: Request) -> Response:
 @router.get(
     "/metrics",
     tags=["server"],
-    responses={
-        200: {"description": "Figures.", "content": {"text/plain": {"schema": {"type": "string"}}}},
-        **_problems(),
-    },
+    response_class=PlainTextResponse,
+    responses={200: {"description": "Figures."}, **_problems()},
 )
 async def metrics(request: Request) -> Response:
     """Figures for Prometheus."""

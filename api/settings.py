@@ -1,5 +1,6 @@
 """What a server is started with: `meterhouse serve` gives it, one JSON text in the environment carries it."""
 
+import ipaddress
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -10,6 +11,9 @@ VARIABLE: Final = "METERHOUSE_SERVE"
 """The environment variable that `app.from_environment` reads."""
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+LOCK_FILE: Final = "server.lock"
+"""Whoever uses a data folder holds this file of it."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """Whether only this machine reaches the server."""
-        return self.host in LOOPBACK or self.host.startswith("127.")
+        return is_loopback(self.host)
 
     @property
     def needs_key(self) -> bool:
@@ -91,7 +95,16 @@ class Settings:
     @classmethod
     def from_environment(cls) -> "Settings":
         """The settings that `to_environment` gave."""
-        values: dict[str, Any] = json.loads(os.environ[VARIABLE])
+        # Taken out: the address of a database may have a password, which no process needs that starts here.
+        values: dict[str, Any] = json.loads(os.environ.pop(VARIABLE))
         for name in ("names", "sets"):
             values[name] = tuple(values[name])
         return cls(**values)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is one that only this machine reaches; of names only `localhost` is."""
+    try:
+        return host in LOOPBACK or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

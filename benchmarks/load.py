@@ -155,3 +155,56 @@ def children(pid: int) -> list[int]:
             child = int(stat.parent.name)
             found += [child, *children(child)]
     return found
+
+
+class Viewers:
+    """Open WebSockets that take what comes, and count it."""
+
+    def __init__(self, port: int, target: str, count: int, **headers: str) -> None:
+        self._poll = select.epoll()
+        self._wires: dict[int, tuple[socket.socket, bytearray]] = {}
+        self.messages: dict[int, int] = {}
+        more = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13", **headers}
+        for _ in range(count):
+            wire = socket.create_connection(("127.0.0.1", port))
+            wire.sendall(request("GET", target, port, Upgrade="websocket", Connection="Upgrade", **more))
+            seen = bytearray()
+            while (end := seen.find(b"\r\n\r\n")) < 0:
+                seen += wire.recv(1 << 16)
+            if b" 101 " not in seen[:20]:
+                raise ConnectionError(f"expected 101, found {bytes(seen[:60])!r}")
+            del seen[: end + 4]
+            self._wires[wire.fileno()] = wire, seen
+            self.messages[wire.fileno()] = 0
+            self._poll.register(wire.fileno(), select.EPOLLIN)
+
+    def look(self, seconds: float) -> None:
+        """Take what comes for so long."""
+        until = time.perf_counter() + seconds
+        while (left := until - time.perf_counter()) > 0:
+            for handle, _ in self._poll.poll(left):
+                wire, seen = self._wires[handle]
+                part = wire.recv(1 << 18)
+                if not part:
+                    raise ConnectionError("the server has closed a WebSocket")
+                seen += part
+                while (size := _frame_size(seen)) and len(seen) >= size:
+                    self.messages[handle] += seen[0] & 15 == 1
+                    del seen[:size]
+
+    def close(self) -> None:
+        """Hang up."""
+        self._poll.close()
+        for wire, _ in self._wires.values():
+            wire.close()
+
+
+def _frame_size(seen: bytearray) -> int:
+    """Bytes of the first WebSocket frame, which is not masked; 0 when that is not known yet."""
+    if len(seen) < 2:
+        return 0
+    short = seen[1] & 127
+    head = {126: 4, 127: 10}.get(short, 2)
+    if len(seen) < head:
+        return 0
+    return head + (short if head == 2 else int.from_bytes(seen[2:head]))
