@@ -265,7 +265,7 @@ Speed = Annotated[
     WithJsonSchema({
         "anyOf": [
             {"type": "number", "minimum": LEAST_SPEED, "maximum": MOST_SPEED},
-            {"type": "string", "const": "max"},
+            {"type": "string", "enum": ["max"]},
         ],
     }),
 ]  # fmt: skip

@@ -7,13 +7,18 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 if TYPE_CHECKING:
     from api.registry import CommandRow
     from api.runs import Run, Runs, Static
 
 RunId = Annotated[str, Field(pattern=r"^r[1-9][0-9]{0,17}$")]
+Speed = Annotated[
+    float | Literal["max"],
+    # Client generators know what to do with a value that is among some, not with one that is constant.
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "enum": ["max"]}]}),
+]
 RunState = Literal["queued", "running", "paused", "finished", "stopped", "failed", "interrupted"]
 CommandState = Literal["accepted", "applied", "rejected", "expired"]
 
@@ -65,7 +70,7 @@ class RunTold(Told):
     state: RunState
     scenario: ScenarioOfRun
     seed: int
-    speed: float | Literal["max"] = Field(description="wanted pace, simulated seconds a second")
+    speed: Speed = Field(description="wanted pace, simulated seconds a second")
     reached_speed: float | None = Field(description="the pace of late; null while it does not run")
     t_s: float = Field(description="simulated seconds so far")
     time: str | None = Field(description="the same as local time")
