@@ -2,25 +2,34 @@
 
 A fence ```console holds commands after "$ " and what they print; each document's commands run one after
 another in a folder of their own, beside the repository's `scenarios` and `tests`, and beside the files that
-```toml fences name in their first line (`# peak.toml`). A line "..." stands for lines left out. Between
-`<!-- begin NAME -->` and `<!-- end NAME -->` stands what the function NAME of `TABLES` gives. The tests hold
-both to the program; `python docs/make_text.py` writes both anew.
+fences name in their first line (`# peak.toml`). `meterhouse serve` runs on beside the commands after it,
+until the next one or the end of the document. A line "..." stands for lines left out, "..." within a line
+for text left out. Between `<!-- begin NAME -->` and `<!-- end NAME -->` stands what the function NAME of
+`TABLES` gives. The tests hold both to the program; `python docs/make_text.py` writes both anew.
 """
 
 import argparse
 import ast
+import contextlib
+import http.client
+import itertools
 import json
 import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from types import TracebackType
+from typing import IO, Any, Final, NamedTuple, Self
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENTS: Final = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,8 +45,17 @@ NOT_RUN: Final = {
 }
 """Commands that stand in a console fence and are not run, with the reason."""
 
-TOOLS: Final = ("meterhouse", "head", "cat", "ls")
+TOOLS: Final = ("meterhouse", "head", "cat", "ls", "curl", "python3")
 """Programs that a console fence may call."""
+
+SHOWN_PORT: Final = 8000
+"""The port that documents speak of; each session has one of its own in its place."""
+
+READY_S: Final = 60.0
+"""Time in which a server has to be ready."""
+
+STOP_S: Final = 20.0
+"""Time in which a server that was told to stop has to be gone."""
 
 ELISION: Final = "..."
 
@@ -85,19 +103,34 @@ def commands(fence: Fence) -> list[Command]:
 
 
 class Session:
-    """A folder in which the commands of one document run."""
+    """A folder in which the commands of one document run, and the server that one of them has started.
+
+    To be used in a `with`: whatever happens, no server is left behind.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.port = _free_port()
         self._code = 0
+        self._values: dict[str, str] = {}
+        self._server: subprocess.Popen[bytes] | None = None
         for name in ("scenarios", "tests"):
             (folder / name).symlink_to(ROOT / name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def keep(self, fence: Fence) -> None:
         """Write the file that a fence names in its first line, if it names one."""
         match = re.fullmatch(r"# ([\w-]+\.\w+)", fence.lines[0]) if fence.lines else None
         if match:
-            (self.folder / match[1]).write_text("\n".join(fence.lines[1:]) + "\n", encoding="utf-8")
+            text = "\n".join(fence.lines[1:]) + "\n"
+            (self.folder / match[1]).write_text(self._with_port(text), encoding="utf-8")
 
     def output(self, command: str) -> list[str]:
         """The lines that a command prints, on both streams, without blanks at their ends."""
@@ -107,45 +140,263 @@ class Session:
         if command in STAND_INS:
             command = STAND_INS[command]
             echo = [f".venv/bin/{command}"]
-        program, *words = shlex.split(command)
-        if program not in TOOLS:
-            raise ValueError(f"{command}: expected one of {', '.join(TOOLS)}, found {program}")
-        line = [sys.executable, "-m", "sim.cli", *words] if program == "meterhouse" else [program, *words]
-        plain = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS")}
+        assignment = re.fullmatch(r"([A-Z]+)=\$\((.+)\)", command)
+        text = assignment[2] if assignment else command
+        for name, value in self._values.items():
+            text = text.replace(f"${name}", value)
+        programs = piped(self._with_port(text))
+        if programs[0][:2] == ["meterhouse", "serve"]:
+            printed = self._serve(programs[0][1:])
+        elif assignment:
+            done = self._run(programs[0], stderr=subprocess.PIPE)
+            self._values[assignment[1]] = done.stdout.strip()
+            printed = done.stderr
+        elif len(programs) == 1:
+            printed = self._run(programs[0]).stdout
+        else:
+            first, second = programs
+            done = self._run(first, stderr=subprocess.PIPE, is_piped=True)
+            printed = done.stderr + self._run(second, typed=done.stdout).stdout
+        printed = self._without_port(printed)
+        return [*echo, *(line.rstrip() for line in printed.rstrip().splitlines())]
+
+    def stop(self) -> None:
+        """Stop the server, if there is one, with all its processes."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        try:
+            server.terminate()
+            server.wait(STOP_S)
+        finally:
+            until = time.monotonic() + STOP_S
+            with contextlib.suppress(ProcessLookupError):
+                while time.monotonic() < until:
+                    os.killpg(server.pid, signal.SIGKILL)
+                    server.poll()
+                    time.sleep(0.02)
+                raise RuntimeError("processes of the server are left")
+
+    def _run(
+        self, words: Sequence[str], *, stderr: int = subprocess.STDOUT, typed: str = "",
+        is_piped: bool = False,
+    ) -> "subprocess.CompletedProcess[str]":  # fmt: skip
+        """Run a program with what is typed into it, and remember how it ended."""
+        program, *arguments = words
+        line = {
+            "meterhouse": [sys.executable, "-m", "sim.cli"],
+            "python3": [sys.executable],
+            # On a terminal curl shows no progress, and nobody's own settings count here.
+            "curl": ["curl", "-q", *([] if is_piped else ["--no-progress-meter"])],
+        }.get(program, [program])
         done = subprocess.run(  # noqa: S603
-            line, cwd=self.folder, env=plain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+            [*line, *arguments], cwd=self.folder, env=_plain_environment(), input=typed,
+            stdout=subprocess.PIPE, stderr=stderr, text=True, check=False,
+        )  # fmt: skip
         self._code = done.returncode
-        return [*echo, *(text.rstrip() for text in done.stdout.rstrip().splitlines())]
+        return done
+
+    def _serve(self, arguments: Sequence[str]) -> str:
+        """Start a server in the place of the one before; gives what it prints until it is ready or ends."""
+        self.stop()
+        if "--port" in arguments:
+            raise ValueError(f"meterhouse {shlex.join(arguments)}: the port is the session's to choose")
+        line = [sys.executable, "-m", "sim.cli", *arguments, "--port", str(self.port)]
+        with tempfile.TemporaryFile("a+b") as said:
+            self._server = subprocess.Popen(  # noqa: S603
+                line, cwd=self.folder, env=_plain_environment(), stdin=subprocess.DEVNULL, stdout=said,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+            self._wait_ready(self._server, said)
+            return _all_of(said)
+
+    def _wait_ready(self, server: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
+        until = time.monotonic() + READY_S
+        while True:
+            is_ready = self._is_ready()
+            if server.poll() is not None:
+                self._code = server.returncode
+                self.stop()
+                return
+            if is_ready:
+                return
+            if time.monotonic() > until:
+                raise RuntimeError(f"the server is not ready after {READY_S:g} s:\n{_all_of(said)}")
+            time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/ready")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _with_port(self, text: str) -> str:
+        return re.sub(rf"\b(localhost|127\.0\.0\.1):{SHOWN_PORT}\b", rf"\1:{self.port}", text)
+
+    def _without_port(self, text: str) -> str:
+        return re.sub(rf"\b(localhost|127\.0\.0\.1):{self.port}\b", rf"\1:{SHOWN_PORT}", text)
+
+
+def piped(text: str) -> list[list[str]]:
+    """The words of each program of a command line; raises ValueError for what needs a real shell."""
+    bare = re.sub(r"'[^']*'|\"[^\"$`\\]*\"", "", text)
+    special = re.search(r"[][&;<>()*?$`~{}!\\'\"]", bare)
+    if special:
+        raise ValueError(f"{text}: expected {special[0]} in quotes")
+    lexer = shlex.shlex(text, posix=True, punctuation_chars="|")
+    lexer.whitespace_split, lexer.commenters = True, ""
+    programs: list[list[str]] = [[]]
+    for word in lexer:
+        if word == "|":
+            programs.append([])
+        else:
+            programs[-1].append(word)
+    for words in programs:
+        if not words or words[0] not in TOOLS:
+            raise ValueError(f"{text}: expected one of {', '.join(TOOLS)}, found {' '.join(words[:1])!r}")
+    if len(programs) > 2:
+        raise ValueError(f"{text}: expected at most two programs in a pipe")
+    return programs
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def _plain_environment() -> dict[str, str]:
+    """The environment without what would make programs behave or print otherwise for somebody."""
+    own = {
+        "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS", "METERHOUSE_DATA", "METERHOUSE_DATABASE", "HTTP_PROXY",
+        "ALL_PROXY", "NO_PROXY",
+    }  # fmt: skip
+    return {name: value for name, value in os.environ.items() if name.upper() not in own}
+
+
+def _all_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
+
+
+# --- what is shown and what is printed ---------------------------------------------------------------------
 
 
 def agree(shown: Sequence[str], printed: Sequence[str]) -> bool:
-    """Whether the lines that a document shows are what was printed; ELISION stands for any lines."""
-    shown = [line.rstrip() for line in shown]
-    while shown and not shown[-1]:
-        shown.pop()
-    if ELISION not in shown:
-        return shown == list(printed)
-    head, tail = shown.index(ELISION), len(shown) - shown.index(ELISION) - 1
-    rest = list(printed[max(head, len(printed) - tail) :])
-    return shown[:head] == list(printed[:head]) and shown[head + 1 :] == rest
+    """Whether the lines that a document shows are what was printed.
+
+    A line that is ELISION stands for any lines, ELISION within a line for any text.
+    """
+    head, *rest = _parts(_trimmed(shown))
+    printed = list(printed)
+    if not rest:
+        return _same(head, printed)
+    *middle, tail = rest
+    end = len(printed) - len(tail)
+    if len(head) > end or not _same(head, printed[: len(head)]) or not _same(tail, printed[end:]):
+        return False
+    at = len(head)
+    for part in middle:
+        size = len(part)
+        first = next((k for k in range(at, end - size + 1) if _same(part, printed[k : k + size])), None)
+        if first is None:
+            return False
+        at = first + size
+    return True
 
 
-def _renewed(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
-    """What a document shows now: as many lines before and after its ELISION as before."""
+def _trimmed(shown: Sequence[str]) -> list[str]:
+    """Shown lines without blanks at their ends, and without blank lines at the end."""
+    return "\n".join(line.rstrip() for line in shown).rstrip("\n").split("\n") if any(shown) else []
+
+
+def _parts(items: Sequence[str]) -> list[list[str]]:
+    """What stands before, between and after elisions."""
+    parts: list[list[str]] = [[]]
+    for item in items:
+        if item == ELISION:
+            parts.append([])
+        else:
+            parts[-1].append(item)
+    return parts
+
+
+def _same(shown: Sequence[str], printed: Sequence[str]) -> bool:
+    return len(shown) == len(printed) and all(map(_same_line, shown, printed))
+
+
+def _same_line(shown: str, printed: str) -> bool:
     if ELISION not in shown:
+        return shown == printed
+    return re.fullmatch(".*".join(map(re.escape, shown.split(ELISION))), printed) is not None
+
+
+def renewed(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
+    """What a document shows now: what is left out stays left out, in lines and between them.
+
+    Before the first ELISION and after the last stand as many lines as before; what stands between two is
+    where most of it is found again. When that cannot be, nothing is left out.
+    """
+    shown = _trimmed(shown)
+    if agree(shown, printed):
+        return shown
+    parts = _parts(shown)
+    found = _found_again(parts, printed, _likeness)
+    if found is None:
         return list(printed)
-    shown = "\n".join(shown).rstrip().split("\n")
-    head, tail = shown.index(ELISION), len(shown) - shown.index(ELISION) - 1
-    return [*printed[:head], ELISION, *printed[len(printed) - tail :]]
+    lines: list[str] = []
+    for old, new in zip(parts, found, strict=True):
+        if len(old) == len(new):
+            lines += map(_renewed_line, old, new)
+        else:  # nothing was left out around them, and there are more or fewer of them
+            lines += [next((o for o in old if _same_line(o, line)), line) for line in new]
+        lines.append(ELISION)
+    return lines[:-1]
+
+
+def _renewed_line(shown: str, printed: str) -> str:
+    """A line as it is printed now, with what was left out of it left out again."""
+    if _same_line(shown, printed):
+        return shown
+    pieces = re.findall(r"\.\.\.|\w+|\W", shown)
+    found = _found_again(_parts(pieces), re.findall(r"\w+|\W", printed), lambda a, b: float(a == b))
+    return printed if found is None else ELISION.join("".join(part) for part in found)
+
+
+def _found_again(
+    parts: Sequence[Sequence[str]], items: Sequence[str], likeness: Callable[[str, str], float]
+) -> list[list[str]] | None:
+    """The stretches of `items` that stand where `parts` of another list stood; None if there is no room."""
+    if len(parts) == 1:
+        return [list(items)]
+    head, *middle, tail = parts
+    at, end = len(head), len(items) - len(tail)
+    found = [list(items[:at])]
+    for part in middle:
+        places = range(at, end - len(part) + 1)
+        if not places:
+            return None
+        scores = {k: sum(map(likeness, part, items[k : k + len(part)])) for k in places}
+        best = max(places, key=lambda k: scores[k])
+        at = best + len(part)
+        found.append(list(items[best:at]))
+    return [*found, list(items[end:])] if at <= end else None
+
+
+def _likeness(a: str, b: str) -> float:
+    return 2.0 if _same_line(a, b) else SequenceMatcher(None, a, b, autojunk=False).ratio()
 
 
 def with_outputs(text: str) -> str:
     """A document with the outputs of its commands written anew."""
     lines = text.splitlines()
     changes: list[tuple[Fence, list[str]]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        session = Session(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, Session(Path(folder)) as session:
         for fence in fences(text):
             session.keep(fence)
             if fence.kind == "console":
@@ -153,7 +404,7 @@ def with_outputs(text: str) -> str:
                 for command in commands(fence):
                     shown = command.shown
                     if command.text not in NOT_RUN:
-                        shown = _renewed(shown, session.output(command.text))
+                        shown = renewed(shown, session.output(command.text))
                         print(f"    $ {command.text}", flush=True)
                     new += [f"$ {command.text}", *shown]
                 changes.append((fence, new))
@@ -323,6 +574,12 @@ def _about(path: Path) -> str:
     return " ".join(re.split(r"(?<=[.!?])\s|\n\n", text, maxsplit=1)[0].split())
 
 
+def api_modules() -> str:
+    """The modules of `api`, by name."""
+    paths = [path for path in sorted((ROOT / "api").glob("*.py")) if path.stem != "__init__"]
+    return _table(["module", "what it is"], [[_code(path.stem), _about(path)] for path in paths])
+
+
 def _choices(what: str, head: str) -> Callable[[], str]:
     def table() -> str:
         from sim.cli import LISTS
@@ -470,6 +727,193 @@ def origins() -> str:
         "setting": "a choice or a switch that claims nothing",
     }
     return _table(["origin", "values", "means"], [[name, str(counts[name]), words[name]] for name in words])
+
+
+# --- tables of the HTTP API --------------------------------------------------------------------------------
+
+
+@cache
+def _described() -> dict[str, Any]:
+    """The OpenAPI document."""
+    from api.app import Server
+    from api.settings import Settings
+
+    described: dict[str, Any] = Server(Settings(data="nowhere")).app.openapi()
+    return described
+
+
+def operations() -> str:
+    """Every operation by subject, from the OpenAPI document; the short path of one beside its long one."""
+    described = _described()
+    rows: dict[str, dict[str, list[str]]] = {}
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            asked = [p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"]
+            sentence = operation.get("description", "").partition("\n\n")[0]
+            row = [method.upper(), _code(path), ", ".join(map(_code, asked)), sentence]
+            rows.setdefault(operation["tags"][0], {})[f"{method} {path}"] = row
+    short = rows.pop("current run")
+    for name in short:
+        method, path = name.split()
+        row = rows["state of a run"][f"{method} /runs/{{run}}{path}"]
+        row[1] = f"{_code(path)}, {row[1]}"
+    head = ["method", "path", "query", "what it gives or does"]
+    about = {tag["name"]: tag["description"] for tag in described["tags"]}
+    parts = []
+    for subject, found in rows.items():
+        heading = f"{subject[:1].upper()}{subject[1:]}"
+        parts.append(f"**{heading}.** {about[subject]}\n\n{_table(head, found.values())}")
+    return "\n\n".join(parts)
+
+
+def bodies() -> str:
+    """What the bodies of requests about runs and slots may have, from the OpenAPI document."""
+    schemas = _described()["components"]["schemas"]
+    rows, known = [], {}
+    for body, said in _BODIES.items():
+        schema = schemas[body]
+        for number, (name, node) in enumerate(schema["properties"].items()):
+            needed = "needed" if name in schema.get("required", ()) else _default_of(node)
+            of = node.get("$ref") or node.get("items", {}).get("$ref", "")
+            about = node.get("description") or schemas.get(of.rpartition("/")[2], {}).get("description")
+            rows.append(["" if number else said, _code(name), needed, about or f"as in {known[name]}"])
+            known.setdefault(name, said)
+    return _table(["body of", "key", "default", "what it is"], rows)
+
+
+_BODIES: Final = {
+    "RunBody": "`POST /runs`",
+    "RunPatch": "`PATCH /runs/{run}`",
+    "BranchBody": "`POST /runs/{run}/branch`",
+    "AllocateBody": "`POST /allocate`",
+    "AskedBox": "a box of it",
+}
+
+
+def _default_of(node: Mapping[str, Any]) -> str:
+    default = node.get("default")
+    return "" if default is None or default == {} else _code(json.dumps(default).strip('"'))
+
+
+def series() -> str:
+    """Every series, as `sim.series` lists them."""
+    from sim.series import SERIES
+
+    rows = [[_code(name), each.unit, each.sentence] for name, each in SERIES.items()]
+    return _table(["name", "unit", "what it is"], rows)
+
+
+def problems() -> str:
+    """Every kind of problem with the statuses that it has where it is raised."""
+    from api.problems import PROBLEMS
+
+    found = statuses_of_problems()
+    rows = [
+        [_code(name), ", ".join(map(str, sorted(found.get(name, ())))), title]
+        for name, title in PROBLEMS.items()
+    ]
+    return _table(["kind", "status", "title"], rows)
+
+
+def statuses_of_problems() -> dict[str, set[int]]:
+    """The statuses of each kind of problem: a number with a kind beside it, anywhere in `api`."""
+    from api.problems import PROBLEMS
+
+    found: dict[str, set[int]] = {}
+    for node in _nodes_of_api():
+        if isinstance(node, ast.Call):
+            values: list[Any] = [a.value for a in node.args if isinstance(a, ast.Constant)]
+        elif isinstance(node, ast.Dict):
+            values = [v.value for v in node.values if isinstance(v, ast.Constant)]
+        else:
+            continue
+        for status, kind in itertools.pairwise(values):
+            if kind in PROBLEMS and isinstance(status, int):
+                found.setdefault(kind, set()).add(status)
+    return found
+
+
+def _nodes_of_api() -> Iterator[ast.AST]:
+    """Every node of every module of `api`."""
+    for path in sorted((ROOT / "api").glob("*.py")):
+        yield from ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def scopes() -> str:
+    """Every scope of an API key, as `api.keys` lists them."""
+    from api.keys import SCOPES
+
+    return _table(["scope", "what it allows"], [[_code(name), says] for name, says in SCOPES.items()])
+
+
+def metrics() -> str:
+    """Every metric, with its labels: those that the server counts, and those it works out when asked."""
+    from api.metrics import Metrics
+
+    rows = {}
+    for family in Metrics().registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        rows[name] = [_code(name), family.type, family.documentation]
+    for node in _nodes_of_api():
+        values = (
+            [each.value for each in node.elts if isinstance(each, ast.Constant)]
+            if isinstance(node, ast.Tuple)
+            else []
+        )
+        if len(values) == 2 and str(values[0]).startswith("meterhouse_"):
+            rows[str(values[0])] = [_code(str(values[0])), "gauge", str(values[1])]
+    return _table(["name", "type", "what it is"], rows.values())
+
+
+def limits() -> str:
+    """What one server or one request may ask for, beside what options set."""
+    from api import asked, live, processes, runs, security, shell
+    from api.settings import Settings
+
+    settings = Settings(data="nowhere")
+    rows = [
+        ["body of a request", f"{settings.most_body:,} bytes", "413"],
+        ["time until it is here", f"{shell.BODY_S:g} s", "408"],
+        ["levels of nesting in it", f"{shell.MOST_DEPTH}", "400"],
+        ["entries of a page", f"{asked.MOST_LISTED}", "422"],
+        ["slots of a page, and of a store told at once", f"{asked.MOST_WHOLE_SLOTS:,}", "422"],
+        ["boxes of one question to `/allocate`", f"{asked.MOST_BOXES:,}", "422"],
+        ["places of the grid of a store that is sent", f"{settings.most_places:,}", "409"],
+        ["time for an answer about facts", f"{settings.answer_s:g} s", "503"],
+        ["time for the reasons of a task", f"{runs.WHY_S:g} s", "503"],
+        ["reasons that are looked for at once", f"{processes.APART}", "they wait"],
+        ["reasons that wait", f"{processes.APART_WAITING}", "429"],
+        ["time for a run to do what it is told", f"{runs.CONTROL_S:g} s", "503"],
+        ["requests of a client at once, where there is a rate", f"{settings.burst}", "429"],
+        ["wrong keys of a client at once", f"{security.FAILURES:,}", "429"],
+        ["wrong keys of a client a second from then on", f"{security.FAILURES_S:g}", "429"],
+        ["viewers of live state", f"{live.MOST_VIEWERS}", "429"],
+    ]  # fmt: skip
+    return _table(["what", "at most", "else"], rows)
+
+
+def serve_options() -> str:
+    """The options of `meterhouse serve`, as its help has them."""
+    from typer.main import get_command
+
+    from sim.cli import app
+
+    group: Any = get_command(app)
+    rows = []
+    for option in group.commands["serve"].params:
+        if option.param_type_name == "argument":
+            continue
+        default = option.default
+        is_said = default not in (None, "", False, ()) and not callable(default)
+        about = f"{option.help or 'Port to listen on.'}"
+        if option.envvar:
+            about += f" Also from the environment: `{option.envvar}`."
+        rows.append([_code(option.opts[0]), _code(_plain(default)) if is_said else "", about])
+    return _table(["option", "default", "what it does"], rows)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 # --- tables that take long ---------------------------------------------------------------------------------
@@ -819,6 +1263,15 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "facts": facts,
     "codes": codes,
     "modules": modules,
+    "api-modules": api_modules,
+    "operations": operations,
+    "bodies": bodies,
+    "series": series,
+    "problems": problems,
+    "scopes": scopes,
+    "metrics": metrics,
+    "limits": limits,
+    "serve-options": serve_options,
     "rules": rules,
     "retrieval": _choices("retrieval", "`policy.retrieval`"),
     "dispatch": _choices("dispatch", "`policy.dispatch`"),
@@ -878,14 +1331,15 @@ def with_tables(text: str, names: Iterable[str], problems: list[str] | None = No
     return _MARKED.sub(new, text)
 
 
-def refresh(*, slow: bool = False) -> None:
-    """Write all commands' outputs and tables of all documents anew, slow tables only when asked.
+def refresh(documents: Iterable[Path] = (), *, slow: bool = False) -> None:
+    """Write all commands' outputs and tables of documents anew (all of them if none are named).
 
-    What cannot be written stays as it is; the program then ends with what was wrong.
+    Slow tables only when asked. What cannot be written stays as it is; the program then ends with what was
+    wrong.
     """
     names = [name for name in TABLES if slow or name not in SLOW]
     problems: list[str] = []
-    for path in DOCUMENTS:
+    for path in [path.resolve() for path in documents] or DOCUMENTS:
         print(path.relative_to(ROOT), flush=True)
         before = path.read_text(encoding="utf-8")
         after = with_outputs(with_tables(before, names, problems))
@@ -895,7 +1349,15 @@ def refresh(*, slow: bool = False) -> None:
         raise SystemExit("\n".join(problems))
 
 
+def _end(number: int, _: object) -> None:
+    """End as after an error, so that what was begun is cleared away."""
+    raise SystemExit(128 + number)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--slow", action="store_true", help="also the tables that take minutes")
-    refresh(slow=parser.parse_args().slow)
+    parser.add_argument("documents", nargs="*", type=Path, metavar="DOCUMENT", help="all if none is named")
+    signal.signal(signal.SIGTERM, _end)
+    wanted = parser.parse_args()
+    refresh(wanted.documents, slow=wanted.slow)

@@ -138,13 +138,13 @@ class CountArgs(Params):
 class LotArgs(Params):
     """A lot by its number, or by its name in the stock list."""
 
-    lot: Annotated[_Number | _Name, Field(description="number of the lot, or its name in the stock list")]
+    lot: Annotated[_Number | _Name, Field(description="name of the lot in the stock list, or its number")]
 
 
 class BoxArgs(Params):
     """A box by its number, or by its name in the stock list."""
 
-    box: Annotated[_Number | _Name, Field(description="number of the box, or its name in the stock list")]
+    box: Annotated[_Number | _Name, Field(description="name of the box in the stock list, or its number")]
 
 
 class TransferArgs(BoxArgs):
@@ -356,6 +356,9 @@ def _lot_number(simulation: Simulation, lot: int | str) -> int:
     return _number(simulation, lot, "lot", simulation.warehouse.lots(), "lots")
 
 
+_MOST_DIGITS: Final = 19
+
+
 def _number(simulation: Simulation, given: int | str, what: str, known: int, names: str) -> int:
     if isinstance(given, int):
         if given >= known:
@@ -364,6 +367,8 @@ def _number(simulation: Simulation, given: int | str, what: str, known: int, nam
         return given
     listed: dict[str, str] = simulation.names().get(names, {})
     numbers = [int(number) for number, name in listed.items() if name == given]
+    if not numbers and given.isascii() and given.isdecimal() and len(given) < _MOST_DIGITS:
+        return _number(simulation, int(given), what, known, names)  # as answers name what has no name
     if not numbers:
         raise Refused(f"no {what} of the stock list is named {show(given)}{near(given, listed.values())}")
     if len(numbers) > 1:

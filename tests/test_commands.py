@@ -366,6 +366,16 @@ class TestBoxes:
         )
         assert refused(run, "recall", lot="L-7") == "no lot of the stock list is named 'L-7'"
 
+    def test_numbers_as_text(self):
+        """Answers tell numbers of boxes and lots as text: so they may be sent back, by whoever reads them."""
+        run = quiet()
+        box = box_in_slot(run)
+        assert does(run, "hold_box", box=str(box))[0].startswith(f"box_state box={box} ")
+        assert refused(run, "hold_box", box=box) == f"box {box} is on hold already"
+        assert refused(run, "hold_box", box="9" * 18).startswith(f"no box {'9' * 18} has come")
+        for text in ("9" * 30, "٣", "1e3", "-1", " 1"):
+            assert refused(run, "recall", lot=text).startswith("no lot of the stock list is named ")
+
     def test_transfer(self):
         """A box goes to another slot, by the ports."""
         run = quiet()
