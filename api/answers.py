@@ -189,7 +189,7 @@ class Slot(Answer):
     y_m: float
     z_m: float
     last_count: Look | None
-    expires_on: Day | None = Field(description="first day on which a box in it expires")
+    expires_on: Day | None = Field(description="the last day on which all boxes in it are still in date")
 
 
 # -- boxes, meters, lots

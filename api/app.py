@@ -30,6 +30,10 @@ from api.runs import Runs
 from api.security import Keyring
 from api.settings import Settings
 from api.shell import Shell
+from sim.words import show
+
+MOST_MISTAKES: Final = 100
+"""So many mistakes of one request are told."""
 
 _LOCK: Final = "server.lock"
 
@@ -212,26 +216,66 @@ async def _invalid(request: Request, error: Exception) -> Response:
         return Problem(404, "not-found", f"there is no such {name}").response(request.url.path[:300])
     if any(mistake["type"] == "json_invalid" for mistake in mistakes):
         return Problem(400, "bad-request", "expected JSON").response(request.url.path[:300])
-    errors = [{"pointer": _pointer(mistake["loc"]), "detail": _words(mistake)} for mistake in mistakes[:100]]
-    detail = errors[0]["detail"] if len(errors) == 1 else f"{len(mistakes):,} mistakes"
-    return Problem(422, "invalid", detail, errors=errors).response(request.url.path[:300])
+    errors = _errors(mistakes, error.body)
+    detail = errors[0]["detail"] if len(errors) == 1 else f"{len(errors):,} mistakes"
+    return Problem(422, "invalid", detail, errors=errors[:MOST_MISTAKES]).response(request.url.path[:300])
 
 
-def _pointer(loc: Sequence[str | int]) -> str:
-    """Where a mistake is: below the body, or the name in a query or header."""
-    rest = [part for part in loc[1:] if not (isinstance(part, str) and "[" in part)]
-    return pointer(rest)
+def _errors(mistakes: Sequence[dict[str, Any]], body: object) -> list[dict[str, str]]:
+    """Mistakes as a client reads them: one entry a place, whatever was tried there.
+
+    What may be left out is tried as null as well, and what may be of several kinds as each of them.
+    """
+    told: dict[str, list[str]] = {}
+    for mistake in mistakes:
+        if mistake["type"] != "none_required":
+            words = told.setdefault(_place(mistake, body), [])
+            if (text := _words(mistake)) not in words:
+                words.append(text)
+    return [{"pointer": place, "detail": ", or ".join(words)[:500]} for place, words in told.items()]
+
+
+def _place(mistake: dict[str, Any], body: object) -> str:
+    """Where a mistake is, a JSON pointer into the body, or the name in a query or header."""
+    where, *loc = mistake["loc"]
+    kind: str = mistake["type"]
+    if where != "body":
+        return pointer(loc[:1])
+    kept: list[str | int] = []
+    value = body
+    for part in loc:  # between the names stands what was tried
+        if _has(value, part):
+            value = value[part]  # type: ignore[index]
+        elif not (part == loc[-1] and kind == "missing"):
+            continue
+        kept.append(part)
+    if kind.startswith("union_tag"):
+        kept.append("type")
+    if kind == "null":
+        kept.append(mistake["ctx"]["name"])
+    return pointer(kept)
+
+
+def _has(value: object, part: str | int) -> bool:
+    if isinstance(value, dict):
+        return part in value
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)
 
 
 def _words(mistake: dict[str, Any]) -> str:
-    name = mistake["loc"][-1] if len(mistake["loc"]) > 1 else mistake["loc"][0]
-    message = mistake["msg"]
-    if mistake["type"] == "extra_forbidden":
-        return f"{name}: expected no such name"
-    if mistake["type"] == "missing":
-        return f"{name}: expected a value, found none"
-    message = message[:1].lower() + message[1:]
-    return f"{name}: {message}"[:500]
+    kind, message = mistake["type"], mistake["msg"]
+    if kind == "extra_forbidden":
+        return "expected no such name"
+    if kind == "missing":
+        return "expected a value, found none"
+    if kind == "union_tag_invalid":
+        return f"expected {mistake['ctx']['expected_tags']}, found {show(mistake['ctx']['tag'])}"
+    if kind == "union_tag_not_found":
+        return "expected a value, found none"
+    text = message.replace("Input should be ", "expected ", 1)
+    if not text.startswith("expected "):
+        text = f"expected another value: {message[:1].lower()}{message[1:]}"
+    return text if "found" in text else f"{text}, found {show(mistake['input'])}"
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from sim.allocation import ALIASES, LIVE_POLICIES
 from sim.assets import STATES
 from sim.commands import COMMANDS
 from sim.counting import PLANS
@@ -105,6 +106,9 @@ RunStateName = Literal["queued", "running", "paused", "finished", "stopped", "fa
 SlotStatus = Literal["empty", "open", "full", "held", "blocked", "none"]
 
 
+ExternalId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
+
+
 class RunsQuery(Query):
     """Which runs."""
 
@@ -120,6 +124,7 @@ class CommandsQuery(Query):
 
     state: Literal["accepted", "applied", "rejected", "expired"] | Maybe = None
     type: Literal[tuple(COMMANDS)] | Maybe = None  # type: ignore[valid-type]
+    external_id: ExternalId | Maybe = Field(None, description="the sender's own name for it")
     limit: int = Field(50, ge=1, le=MOST_LISTED)
     cursor: Cursor | Maybe = None
 
@@ -168,6 +173,7 @@ class LotsQuery(ListQuery):
     """Which lots."""
 
     sku: Word | Maybe = None
+    verified_before: Day | Maybe = Field(None, description="verified before this day")
     recalled: bool | Maybe = Field(None, description="whether it has been recalled")
 
 
@@ -176,10 +182,12 @@ class TasksQuery(ListQuery):
 
     status: Literal["waiting", "assigned", "done", "cancelled"] | Maybe = None
     task_class: Literal[TASK_CLASSES] | Maybe = Field(None, alias="class")  # type: ignore[valid-type]
-    robot: Number | Maybe = None
+    robot: Word | Maybe = None
     order: Number | Maybe = None
     box: Word | Maybe = None
-    slot: Word | Maybe = None
+    slot: Word | Maybe = Field(None, description="from or to this slot")
+    sku: Word | Maybe = Field(None, description="whose box is of this SKU")
+    lot: Word | Maybe = Field(None, description="whose box is of this lot")
 
 
 class OrdersQuery(ListQuery):
@@ -210,10 +218,13 @@ class EventsQuery(HistoryQuery):
     box: Word | Maybe = None
     slot: Word | Maybe = None
     order: Number | Maybe = None
-    robot: Number | Maybe = None
+    robot: Word | Maybe = None
     task: Number | Maybe = None
     from_s: Instant = Field(None, alias="from", description="from this time on")
     to_s: Instant = Field(None, alias="to", description="up to this time")
+    after_seq: Annotated[int, Field(ge=0, le=2**62)] | Maybe = Field(
+        None, description="those behind this `seq` only: whoever has seen it goes on from there"
+    )
 
 
 class SearchQuery(StateQuery):
@@ -308,7 +319,7 @@ class RunBody(Body):
         None, description="pace; if not given as fast as possible for batch runs, 60 for live ones"
     )
     state: Literal["running", "paused"] = Field("running", description="paused: a live run stands at time 0")
-    limits: Limits = Field(default_factory=Limits)
+    limits: Limits = Field(default_factory=Limits, description="what it may take of this machine")
     keep: bool = Field(False, description="whether no clearing up removes it", strict=True)
     current: bool = Field(False, description="whether `current` means this run from now on", strict=True)
 
@@ -319,12 +330,14 @@ class RunPatch(Body):
     state: Literal["running", "paused", "stopped"] | SkipJsonSchema[None] = Field(
         None, description="stopped: it ends here and keeps what it has shown"
     )
-    speed: Speed | SkipJsonSchema[None] = None
+    speed: Speed | SkipJsonSchema[None] = Field(None, description="pace from now on")
     step_s: Annotated[JsonFloat, Field(gt=0, le=MOST_S)] | SkipJsonSchema[None] = Field(
         None, description="go on for so many simulated seconds, as fast as possible, and pause"
     )
-    name: Name | SkipJsonSchema[None] = None
-    keep: Annotated[bool, Field(strict=True)] | SkipJsonSchema[None] = None
+    name: Name | SkipJsonSchema[None] = Field(None, description="what it is called from now on")
+    keep: Annotated[bool, Field(strict=True)] | SkipJsonSchema[None] = Field(
+        None, description="whether no clearing up removes it"
+    )
     current: Literal[True] | SkipJsonSchema[None] = Field(
         None, description="`current` means this run from now on"
     )
@@ -340,11 +353,20 @@ class BranchBody(Body):
         default_factory=dict,
         description="values that are different from then on; those that can change in mid-run",
     )
-    name: Name | SkipJsonSchema[None] = None
-    mode: Literal["batch", "live"] = "batch"
-    speed: Speed | SkipJsonSchema[None] = None
-    state: Literal["running", "paused"] = "running"
-    keep: bool = Field(False, strict=True)
+    name: Name | SkipJsonSchema[None] = Field(
+        None, description="what it is called; if not given after its parent and the instant"
+    )
+    mode: Literal["batch", "live"] = Field(
+        "batch",
+        description="batch: to its end as fast as possible, in its turn; live: now, at a pace, to be steered",
+    )
+    speed: Speed | SkipJsonSchema[None] = Field(
+        None, description="pace; if not given as fast as possible for batch runs, 60 for live ones"
+    )
+    state: Literal["running", "paused"] = Field(
+        "running", description="paused: a live run stands where it left its parent"
+    )
+    keep: bool = Field(False, description="whether no clearing up removes it", strict=True)
 
 
 class AskedBox(Body):
@@ -360,14 +382,20 @@ class AskedBox(Body):
     )
 
 
+RULES: Final = (*LIVE_POLICIES, *ALIASES)
+"""Rules that a run can be asked to try: those that need to know the future are not among them."""
+
+
 class AllocateBody(Body):
     """Boxes that come one after the other."""
 
     run: Annotated[str, Field(pattern=r"^(current|r[1-9][0-9]{0,17})$")] = Field(
         "current", description="which run"
     )
-    boxes: list[AskedBox] = Field(min_length=1, max_length=MOST_BOXES)
-    policy: Name | SkipJsonSchema[None] = Field(
+    boxes: list[AskedBox] = Field(
+        min_length=1, max_length=MOST_BOXES, description="the boxes, in the order in which they come"
+    )
+    policy: Literal[RULES] | SkipJsonSchema[None] = Field(  # type: ignore[valid-type]
         None, description="another allocation rule than that of the run"
     )
 
@@ -375,9 +403,9 @@ class AllocateBody(Body):
 class _CommandBody(Body):
     """A command into a run."""
 
-    external_id: (
-        Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")] | SkipJsonSchema[None]
-    ) = Field(None, description="the sender's own name for it; sent again it is the same command")
+    external_id: ExternalId | SkipJsonSchema[None] = Field(
+        None, description="the sender's own name for it; sent again it is the same command"
+    )
     apply_at: Seconds | SkipJsonSchema[None] = Field(
         None,
         description="simulated seconds at which it takes effect; as soon as possible if not given or past",

@@ -17,18 +17,32 @@ def encoded(values: Mapping[str, Any]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decoded(cursor: str, expected: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a cursor that was made for the same list; raises Problem for any other text."""
+def decoded(
+    cursor: str, expected: Mapping[str, Any], *, instant: bool = False, after: type[int | str] = int
+) -> dict[str, Any]:
+    """The values of a cursor that was made for the same list; raises Problem for any other text.
+
+    It says where the list goes on, `a`, a number or a text; with `instant` also of which state, `f` and `t`.
+    """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         values = json.loads(base64.urlsafe_b64decode(padded.encode()))
-        fits = isinstance(values, dict) and all(values.get(key) == value for key, value in expected.items())
+        fits = (
+            isinstance(values, dict)
+            and all(values.get(key) == value for key, value in expected.items())
+            and all(_is_number(values.get(key)) for key in ("f", "t") if instant)
+            and (_is_number(values.get("a")) if after is int else type(values.get("a")) is str)
+        )
     except (ValueError, RecursionError):
         fits = False
     if not fits:
         detail = "expected the cursor that this list gave as `next`, with the same filters; found another"
         raise Problem(409, "does-not-fit", detail, errors=[{"pointer": "/cursor", "detail": detail}])
     return dict(values)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**62
 
 
 def mark(query: Mapping[str, Any]) -> str:

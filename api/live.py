@@ -18,6 +18,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from api.board import STATES, Shown
 from api.problems import Problem
 from api.routing import new_router
+from api.runs import Where
 from api.security import READ
 from api.shell import principal_of
 from sim.facts import ACTIVITIES, NONE
@@ -63,7 +64,7 @@ class Broadcaster:
         self._last: Shown | None = None
         self._figures: dict[str, Any] = {}
         self._figures_sent: dict[str, Any] = {}
-        self._figures_at = 0.0
+        self._figures_of: Where | None = None
         self._sent_at = 0.0
         self._told = ""
         self._tasks: list[asyncio.Task[None]] = []
@@ -85,10 +86,10 @@ class Broadcaster:
     async def snapshot(self) -> str:
         """The whole state as a message, with the numbers of the frame before it."""
         run, static = self.run, self.static
-        shown = run.shown
         slots = run.static.slots if run.static is not None else 0
         points = await self._points()
         await self._work_out_figures()
+        shown = run.shown  # only now: frames that were made meanwhile are thrown away, and are in it
         head = self._head(shown)
         return json.dumps(
             {
@@ -136,20 +137,18 @@ class Broadcaster:
 
     async def _keep_figures(self) -> None:
         """Work the figures out again and again, as long as the run moves."""
-        facts = -1
         while True:
-            if self.run.where.facts != facts:
-                facts = self.run.where.facts
-                with contextlib.suppress(Problem):
-                    await self._work_out_figures()
+            with contextlib.suppress(Problem):
+                await self._work_out_figures()
             await asyncio.sleep(FIGURES_S)
 
     async def _work_out_figures(self) -> None:
-        if time.monotonic() - self._figures_at < FIGURES_S and self._figures:
+        """The figures of this instant, if those that are there are of another."""
+        where = self.run.where
+        if where == self._figures_of:
             return
-        self._figures_at = time.monotonic()
-        message = await self.runs.ask_else(self.run, "figures")
-        self._figures = json.loads(message.body)
+        message = await self.runs.ask_else(self.run, "figures", where=where)
+        self._figures, self._figures_of = json.loads(message.body), where
 
     async def _send_frames(self) -> None:
         while True:
@@ -186,14 +185,14 @@ class Broadcaster:
             changed = [[slot, boxes, flags] if flags else [slot, boxes] for slot, boxes, flags in rows]
         self._last, self._sent_at, self._told = shown, now, head["state"]
         self.sequence += 1
-        frame = {**self._head(shown), "s": changed, "r": self._robots(shown)}
+        frame = {**head, "seq": self.sequence, "s": changed, "r": self._robots(shown)}
         if self._figures is not self._figures_sent:
             frame["k"] = self._figures_sent = self._figures
         return json.dumps(frame, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
     def _head(self, shown: Shown | None) -> dict[str, Any]:
         run = self.run
-        where = run.where
+        where = run.where if shown is None else Where(shown.head["t_ms"], shown.head["facts"])
         state: str = run.row.state
         if not run.ready.is_set():
             state = "restoring"
@@ -287,7 +286,12 @@ async def _serve(socket: WebSocket, queue: "asyncio.Queue[str | None]", broadcas
 
     async def listen() -> None:
         while True:
-            text = await socket.receive_text()
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message.get("code", 1000))
+            if (text := message.get("text")) is None:
+                await socket.close(1003, "expected text")
+                raise WebSocketDisconnect(1003)
             if text.replace(" ", "") == '{"resync":1}':
                 whole = await broadcaster.snapshot()
                 _replace(queue, whole)

@@ -8,7 +8,7 @@ application give the same answers.
 import gzip
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from api.runs import OVER
 from api.security import DATA_HEADERS
@@ -117,14 +117,16 @@ class Quick:
         run = runs.all.get(runs.current if name == "current" else name)
         if run is None or not run.ready.is_set() or (run.board is None and run.row.state not in OVER):
             return None
-        version, is_whole = run.version, len(rest) == 1
+        is_whole = len(rest) == 1
+        by: Literal["facts", "day"] = "facts" if is_whole else "day"
+        version = run.version(by)
         text = runs.slots_text(run) if is_whole else runs.slot_text(run, rest[1])
         if text is None:
             return None
         current = runs.current if name == "current" else ""
         made = Ready(run, current, text, f'"{version}"'.encode(), is_whole=is_whole)
         # The run may have gone on while this was made: then the text is of one instant, the mark of another.
-        return made if made.is_true and version == run.version and made.is_true else None
+        return made if made.is_true and version == run.version(by) and made.is_true else None
 
 
 def _start(status: int, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 AT_HAND: Final = 8
 """So many runs are kept open."""
 
+SCENARIOS_AT_HAND: Final = 8
+"""So many states of a run's scenario are kept, when commands change it."""
+
 MOST_FACTS_AT_HAND: Final = 8_000_000
 """Facts of all runs that are kept open; the newest one is, however large."""
 
@@ -132,7 +135,7 @@ class OpenRun:
         self.names: dict[str, Any] = about["names"]
         self._resolved = about["resolved"]
         self._changes: list[dict[str, Any]] = []
-        self._scenario: Scenario | None = None
+        self._scenarios: dict[int, Scenario] = {}
         self._log = Path(about["log"])
         self._read = 0
         self._folder = Path(about["result"])
@@ -145,12 +148,11 @@ class OpenRun:
             self._read = -1
         else:
             self.trace = Followed(Trace(self.layout.meters_per_box, names=self.names))
-        self._made: OrderedDict[tuple[int, int, str], Instant] = OrderedDict()
+        self._made: OrderedDict[tuple[int, int, str, int], Instant] = OrderedDict()
 
     def follow(self, about: Mapping[str, Any]) -> None:
         """Know what the run was told, and read on in the log, up to the byte that is named."""
-        if len(about["changes"]) != len(self._changes):
-            self._changes, self._scenario = about["changes"], None
+        self._changes = about["changes"]
         if self._read < 0:
             return
         end = None if self.is_over else int(about["log_bytes"])
@@ -166,24 +168,27 @@ class OpenRun:
         if self.is_over:
             self._read = -1
 
-    @property
-    def scenario(self) -> "Scenario":
-        """The scenario as it is now, after what commands changed."""
-        if self._scenario is None:
+    def scenario(self, t_ms: int | None = None) -> "Scenario":
+        """The scenario as it was at an instant, after what commands had changed; as it is now for None."""
+        count = sum(t_ms is None or each["t_ms"] <= t_ms for each in self._changes)
+        found = self._scenarios.get(count)
+        if found is None:
             from sim.commands import scenario_after
             from sim.scenario import from_dict
             from sim.simulation import Given
 
-            changes = [Given(0, 0, each["type"], each["args"], True, "") for each in self._changes]
-            self._scenario = scenario_after(from_dict(self._resolved), changes)
-        return self._scenario
+            changes = [Given(0, 0, each["type"], each["args"], True, "") for each in self._changes[:count]]
+            found = self._scenarios[count] = scenario_after(from_dict(self._resolved), changes)
+            while len(self._scenarios) > SCENARIOS_AT_HAND:
+                del self._scenarios[next(iter(self._scenarios))]
+        return found
 
     @cached_property
     def layout(self) -> "Layout":
         """The places of the store."""
         from sim.scenario import build_layout
 
-        return build_layout(self.scenario)
+        return build_layout(self.scenario())
 
     @cached_property
     def kept(self) -> "Kept":
@@ -196,27 +201,37 @@ class OpenRun:
         """What the series are made from, at an instant."""
         from sim.series import Window
 
-        return Window(self.trace.until(facts), self.scenario, self.layout, self.calendar, t_ms)
+        return Window(self.trace.until(facts), self.scenario(t_ms), self.layout, self.calendar, t_ms)
 
     @cached_property
     def calendar(self) -> "WorkCalendar":
         """The shifts."""
         from sim.calendar import WorkCalendar
 
-        return WorkCalendar(self.scenario.calendar, self.scenario.time.start)
+        scenario = self.scenario()
+        return WorkCalendar(scenario.calendar, scenario.time.start)
 
     def instant(self, t_ms: int, facts: int | None, side: str) -> "Instant":
-        """The run when it had so many facts (None: all up to and including `t_ms`)."""
+        """The run when it had so many facts (None: all up to and including `t_ms`).
+
+        Raises FactsError when they are not all there.
+        """
         from api.views import Instant
 
+        if facts is not None and facts > len(self.trace):
+            from sim.trace import FactsError
+
+            found = f"found {len(self.trace):,}"
+            raise FactsError(f"run {self.id}: expected {facts:,} facts on the disk, {found}")
         if facts is None:
             facts = self.trace.count_until(t_ms)
-        key = (t_ms, facts, side)
+        scenario = self.scenario(t_ms)
+        key = (t_ms, facts, side, id(scenario))
         instant = self._made.get(key)
         if instant is None:
             trace = self.trace if facts == len(self.trace) and self._read < 0 else self.trace.until(facts)
             instant = Instant(
-                self.id, trace, self.scenario, self.layout, self.names, t_ms,
+                self.id, trace, scenario, self.layout, self.names, t_ms,
                 side="truth" if side == "truth" else "records", keep=self.kept,
             )  # fmt: skip
             self._made[key] = instant
@@ -303,7 +318,7 @@ def _command(reader: Reader, question: Mapping[str, Any]) -> tuple[dict[str, Any
 
     run = reader.open(question)
     try:
-        examine(question["type"], question["args"], run.scenario, run.layout)
+        examine(question["type"], question["args"], run.scenario(), run.layout)
     except CommandError as error:
         errors = [{"path": list(path), "detail": text} for path, text in error.faults]
         raise Unanswered(409, "does-not-fit", "the command can never be carried out", errors) from None
@@ -407,6 +422,7 @@ def _catalogue(_: Reader, question: Mapping[str, Any]) -> tuple[dict[str, Any], 
 
 @cache
 def _listed(part: str) -> bytes:
+    from sim.allocation import LIVE_POLICIES
     from sim.cli import LISTS
     from sim.scenario import scenario_schema
 
@@ -415,7 +431,10 @@ def _listed(part: str) -> bytes:
     if part == "policies":
         parts = ("policies", "retrieval", "dispatch", "dwell", "plans", "count-methods")
         names = ("allocation", *(name.replace("-", "_") for name in parts[1:]))
-        return _encoded({name: LISTS[key][1]() for name, key in zip(names, parts, strict=True)})
+        lists = {name: LISTS[key][1]() for name, key in zip(names, parts, strict=True)}
+        for rule in lists["allocation"]:
+            rule["is_live"] = rule["name"] in LIVE_POLICIES
+        return _encoded(lists)
     return _encoded({part: LISTS[part][1]()})
 
 

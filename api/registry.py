@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, Self, TypeVar, get_args
 from urllib.parse import quote
 
 from sim.words import near, one_of, printable, show
@@ -158,7 +158,8 @@ class CommandRow:
     """A command of a run.
 
     `t_ms` is the simulated instant at which it takes effect, stored before it does. `first_fact` and `facts`:
-    the facts it made. `inherited`: copied from the parent of a branch.
+    the facts it caused; `made`: numbers of what it made, by kind. `inherited`: copied from the parent of a
+    branch.
     """
 
     run: str
@@ -175,6 +176,7 @@ class CommandRow:
     t_ms: int | None
     first_fact: int | None
     facts: int | None
+    made: dict[str, int] | None
     accepted_at: datetime
     settled_at: datetime | None
     created_by: str
@@ -197,9 +199,21 @@ class NewCommand:
     t_ms: int | None = None
     first_fact: int | None = None
     facts: int | None = None
+    made: dict[str, int] | None = None
     accepted_at: datetime | None = None
     settled_at: datetime | None = None
     inherited: bool = False
+
+
+class Settled(NamedTuple):
+    """What became of a command of a run, by its sequence: as the fields of CommandRow."""
+
+    sequence: int
+    state: CommandState
+    reason: str | None = None
+    first_fact: int | None = None
+    facts: int | None = None
+    made: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -553,10 +567,8 @@ class Registry:
                         f"command {row.id} of run {run} takes effect at {row.t_ms} ms, found {t_ms} ms"
                     )
 
-    def settle(
-        self, run: str, outcomes: Iterable[tuple[int, CommandState, str | None, int | None, int | None]]
-    ) -> None:
-        """Store what became of commands: sequence, state, reason, first fact, facts.
+    def settle(self, run: str, outcomes: Iterable[Settled]) -> None:
+        """Store what became of commands.
 
         A replay settles them again: the same outcome is nothing, and the first reason stays.
 
@@ -571,16 +583,18 @@ class Registry:
 
         with self._writing() as connection:
             _lock_run(connection, run)
-            for sequence, state, reason, first_fact, facts in outcomes:
-                if state not in get_args(CommandState)[1:]:
-                    raise ValueError(
-                        f"commands.state: expected {one_of(get_args(CommandState)[1:])}, found {show(state)}"
-                    )
-                row = _expected_command(connection, run, sequence)
-                outcome = {"state": state, "first_fact": first_fact, "facts": facts}
+            for settled in outcomes:
+                if settled.state not in get_args(CommandState)[1:]:
+                    expected = one_of(get_args(CommandState)[1:])
+                    raise ValueError(f"commands.state: expected {expected}, found {show(settled.state)}")
+                row = _expected_command(connection, run, settled.sequence)
+                outcome = {
+                    "state": settled.state, "first_fact": settled.first_fact, "facts": settled.facts,
+                    "made": settled.made,
+                }  # fmt: skip
                 if row.state == "accepted":
-                    values = {**outcome, "reason": reason, "settled_at": _now()}
-                    connection.execute(_where_command(COMMANDS, run, sequence).values(values))
+                    values = {**outcome, "reason": settled.reason, "settled_at": _now()}
+                    connection.execute(_where_command(COMMANDS, run, settled.sequence).values(values))
                 elif (found := {name: getattr(row, name) for name in outcome}) != outcome:
                     raise RuntimeError(f"command {row.id} of run {run} came to {found}, now to {outcome}")
 

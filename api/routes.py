@@ -4,11 +4,13 @@ Everything about the state of a run is a view (`views`) that a reader works out 
 says which, under which path, with which query. The rest is about runs, commands and what can be chosen.
 """
 
+import asyncio
 import hashlib
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 
 from fastapi import Body, Header, Path, Query, Request
 from pydantic import BaseModel, Field
@@ -20,10 +22,12 @@ from api.problems import PROBLEMS, Problem, encoded, pointer
 from api.registry import Answer, CommandRow, Idempotency, NewCommand, NewRun, Repeated, RunRow
 from api.routing import new_router
 from api.runs import Run, Runs, Static, Where
-from api.security import READ, TRUTH, WRITE
+from api.security import ADMIN, READ, TRUTH, WRITE
 from api.shell import principal_of
 from sim.trace import MODEL_VERSION
-from sim.words import near, one_of
+from sim.words import dotted, near
+
+T = TypeVar("T")
 
 JSON: Final = "application/json"
 
@@ -133,6 +137,8 @@ class View(NamedTuple):
     """Names of the path's own parameters."""
     short: bool = False
     """Whether it is also there without a run, for the current one."""
+    by: Literal["facts", "day", "time"] = "time"
+    """What changes the answer: nothing but new facts; also every new day; or time itself."""
 
 
 _KEYS: Final = {
@@ -160,36 +166,44 @@ async def _state(
     principal_of(request.scope, *scopes)
     runs = runs_of(request)
     run = await runs.ready_run(run_name)
-    at_ms = None if query.at is None else round(query.at * 1000)
-    etag = f'W/"{run.version if at_ms is None else f"{run.id}-at-{at_ms}"}"'
+    await runs.commands_of(run)
+    at_ms, now = None if query.at is None else round(query.at * 1000), run.where
     cursor = getattr(query, "cursor", None)
-    if cursor is None and (same := _as_known(etag, known)) is not None:
-        return same
-    filters = query.model_dump(exclude={"at", "view", "cursor", "limit"}, mode="json") | dict(keys)
-    is_plain = at_ms is None and cursor is None and query.view == "records"
-    if is_plain and (text := _at_once(runs, run, spec, query, filters)) is not None:
-        return Response(text, headers={"ETag": etag, "Cache-Control": "no-cache"}, media_type=JSON)
+
+    def etag_of(where: Where) -> str:
+        is_past = at_ms is not None and (at_ms < now.t_ms or run.is_over)
+        return f'W/"{run.version_at(at_ms or 0) if is_past else run.version(spec.by, where)}"'
+
+    is_there = not keys or (spec.view == "slot" and keys["slot"] in runs.slot_names(run))
+    if cursor is None and is_there and (at_ms is None or at_ms <= now.t_ms):
+        same = _as_known(etag_of(now), known)
+        if same is not None:
+            return same
+    left_out = {"at", "view", "cursor", "limit", "after_seq"}
+    filters = query.model_dump(exclude=left_out, mode="json") | dict(keys)
     if "task_class" in filters:
         filters["class"] = filters.pop("task_class")
-    mark = {
-        "r": run.id,
-        "i": run.row.incarnation,
-        "v": spec.view,
-        "h": cursors.mark({**filters, "w": query.view}),
-    }
+    is_plain = at_ms is None and cursor is None and query.view == "records"
+    if is_plain and (text := _at_once(runs, run, spec, query, filters)) is not None:
+        etag = etag_of(run.where)
+        return Response(text, headers={"ETag": etag, "Cache-Control": "no-cache"}, media_type=JSON)
+    asking = {**filters, "limit": getattr(query, "limit", None), "after": getattr(query, "after_seq", None)}
+    of = {**filters, "w": query.view, **({"s": asking["after"]} if asking["after"] is not None else {})}
+    mark = {"r": run.id, "v": spec.view, "h": cursors.mark(of)}
     where: Where | None = None
-    asking = dict(filters)
-    asking["limit"] = getattr(query, "limit", None)
     if cursor is not None:
-        found = cursors.decoded(cursor, mark)
+        found = cursors.decoded(cursor, mark, instant=True, after=str if spec.view == "meters" else int)
         where, at_ms, asking["after"] = Where(found["t"], found["f"]), None, found["a"]
     message = await runs.ask(run, spec.view, asking, where=where, at_ms=at_ms, side=query.view, cursor=mark)
     headers = {"Cache-Control": "no-cache"}
     if cursor is None:
-        facts = message.head["facts"]
-        headers["ETag"] = etag if at_ms is not None else f'W/"{run.id}-{run.row.incarnation}-{facts}"'
+        told_of = Where(message.head["t_ms"], message.head["facts"])
+        headers["ETag"] = etag_of(told_of)
         if is_plain and spec.view == "slot":
-            runs.keep_slot_text(run, keys["slot"], facts, message.body)
+            runs.keep_slot_text(run, keys["slot"], told_of, message.body)
+        same = _as_known(headers["ETag"], known)
+        if same is not None:
+            return same
     return Response(message.body, headers=headers, media_type=JSON)
 
 
@@ -252,27 +266,28 @@ def _handler(spec: View, *, short: bool) -> Callable[..., Awaitable[Response]]:
 VIEWS_OVER_HTTP: Final[tuple[View, ...]] = (
     View("/slots", "slots", asked.SlotsQuery, answers.Slots,
          "Every slot: what stands in it, what is kept for boxes on their way, and what it is for put-aways.",
-         short=True),
+         short=True, by="facts"),
     View("/slots/{slot}", "slot", asked.StateQuery, answers.Slot,
-         "One slot with the boxes in it.", ("slot",), short=True),
+         "One slot with the boxes in it.", ("slot",), short=True, by="day"),
     View("/slots/{slot}/history", "slot_history", asked.HistoryQuery, answers.SlotHistory,
          "What came to a slot and left it, and what was counted, held and blocked.", ("slot",), short=True),
     View("/stock", "stock", asked.StockQuery, answers.Stock,
          "Stock by SKU, lot or zone: on hand, reserved, held, overdue, usable, on order; and what to act on.",
-         short=True),
-    View("/meters", "meters", asked.MetersQuery, answers.Meters, "Meters by asset number.", short=True),
+         short=True, by="day"),
+    View("/meters", "meters", asked.MetersQuery, answers.Meters, "Meters by asset number.", short=True,
+         by="day"),
     View("/meters/{asset}", "meter", asked.StateQuery, answers.Meter,
-         "Where a meter is, and what it is.", ("asset",), short=True),
+         "Where a meter is, and what it is.", ("asset",), short=True, by="day"),
     View("/meters/{asset}/history", "meter_history", asked.HistoryQuery, answers.MeterHistory,
          "Everything that happened to a meter.", ("asset",), short=True),
-    View("/boxes", "boxes", asked.BoxesQuery, answers.Boxes, "Boxes by number.", short=True),
+    View("/boxes", "boxes", asked.BoxesQuery, answers.Boxes, "Boxes by number.", short=True, by="day"),
     View("/boxes/{box}", "box", asked.StateQuery, answers.Box, "A box with its meters.", ("box",),
-         short=True),
+         short=True, by="day"),
     View("/boxes/{box}/history", "box_history", asked.HistoryQuery, answers.BoxHistory,
          "Everything that happened to a box.", ("box",), short=True),
-    View("/lots", "lots", asked.LotsQuery, answers.Lots, "Lots by number."),
+    View("/lots", "lots", asked.LotsQuery, answers.Lots, "Lots by number.", by="day"),
     View("/lots/{lot}", "lot", asked.StateQuery, answers.Lot,
-         "A lot: what is here of it, and how its recall goes.", ("lot",)),
+         "A lot: what is here of it, and how its recall goes.", ("lot",), by="day"),
     View("/lots/{lot}/history", "lot_history", asked.HistoryQuery, answers.LotHistory,
          "Everything that happened to a lot and its boxes.", ("lot",)),
     View("/tasks", "tasks", asked.TasksQuery, answers.Tasks, "Pieces of robot work by number."),
@@ -326,8 +341,8 @@ async def series(request: Request, run: RunName, query: Annotated[asked.SeriesQu
     to_ms = None if query.to_s is None else round(query.to_s * 1000)
     from_ms = 0 if query.from_s is None else round(query.from_s * 1000)
     now_ms = asked_run.where.t_ms
-    if from_ms >= (now_ms if to_ms is None else min(to_ms, now_ms)):
-        detail = f"expected `from` before `to` and before {now_ms / 1000:g} s, which the run has reached"
+    if from_ms > (now_ms if to_ms is None else min(to_ms, now_ms)):
+        detail = f"expected `from` up to `to` and up to {now_ms / 1000:g} s, which the run has reached"
         raise Problem(409, "does-not-fit", detail, errors=[{"pointer": "/from", "detail": detail}])
     message = await runs.ask_else(
         asked_run, "series", name=query.name, from_ms=from_ms, to_ms=to_ms, points=query.points
@@ -353,8 +368,29 @@ async def why(
     principal_of(request.scope, READ)
     runs = runs_of(request)
     found = await runs.ready_run(run)
-    message = await runs.why(found, int(task), consequences=query.consequences)
+    message = await _while_wanted(request, runs.why(found, int(task), consequences=query.consequences))
     return Response(message.body, headers={"Cache-Control": "no-cache"}, media_type=JSON)
+
+
+async def _while_wanted(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What costly work gives; it is given up when the client has gone."""
+    working = asyncio.ensure_future(work)
+    going = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({working, going}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Problem(503, "unavailable", "nobody waits for the answer any more")
+        return working.result()
+    finally:
+        for task in (working, going):
+            task.cancel()
+        await asyncio.gather(working, going, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    """Ends when the client has hung up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 # --- runs ------------------------------------------------------------------------------------------------
@@ -373,7 +409,7 @@ async def list_runs(request: Request, query: Annotated[asked.RunsQuery, Query()]
         run
         for run in reversed(runs.all.values())
         if (before is None or run.row.number < before)
-        and (query.state is None or run.row.state == query.state)
+        and (query.state is None or run.state == query.state)
         and (query.scenario is None or run.row.scenario_name == query.scenario)
         and (query.mode is None or run.row.mode == query.mode)
     ]
@@ -392,18 +428,19 @@ async def start_run(
     request: Request, body: asked.RunBody, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Start a run: a batch run in its turn, a live run now. When this is answered it will not be lost."""
-    principal = principal_of(request.scope, WRITE)
+    principal = principal_of(request.scope, WRITE, *([ADMIN] if body.current else []))
     runs = runs_of(request)
     repeated = await _repeated(request, runs, principal.name, idempotency_key, body)
     if repeated is not None:
         return repeated
+    _fits_mode(body)
     base: str | None
     if isinstance(body.scenario, str):
         base, values = body.scenario, {}
     else:
         values = dict(body.scenario)
         base = values.pop("extends", None)
-    found = await _composed(runs, base, values, body.set)
+    found = await _composed(runs, base, values, body.set, is_named=isinstance(body.scenario, str))
     speed = _speed(body.speed, body.mode)
     new = NewRun(
         name=body.name or found["name"],
@@ -427,7 +464,7 @@ async def start_run(
 
 
 async def _composed(
-    runs: Runs, base: object, values: Mapping[str, Any], sets: Mapping[str, Any]
+    runs: Runs, base: object, values: Mapping[str, Any], sets: Mapping[str, Any], *, is_named: bool
 ) -> dict[str, Any]:
     """A scenario that somebody sent, looked at by a reader; raises Problem with every mistake."""
     if base is not None and not isinstance(base, str):
@@ -446,11 +483,29 @@ async def _composed(
         message = await runs.readers.ask(question)
     except Problem as problem:
         problem.errors = [
-            {"pointer": pointer(["scenario", *error["path"]]), "detail": error["detail"]}
+            {"pointer": _place(error["path"], sets, is_named=is_named), "detail": error["detail"]}
             for error in problem.errors
         ]
         raise
     return message.head
+
+
+def _place(path: Sequence[str | int], sets: Mapping[str, Any], *, is_named: bool) -> str:
+    """Where in the body a mistake of a scenario was made."""
+    text = dotted(tuple(path))
+    for key in sets:
+        if text == key or text.startswith((f"{key}.", f"{key}[")):
+            rest = [] if text == key else path[key.count(".") + 1 :]
+            return pointer(["set", key, *rest])
+    if is_named and any(key.startswith(f"{text}.") for key in sets):
+        return pointer(["set"])
+    return pointer(["scenario", *([] if is_named else path)])
+
+
+def _fits_mode(body: asked.RunBody | asked.BranchBody) -> None:
+    if body.mode == "batch" and body.state == "paused":
+        detail = "a batch run goes to its end: expected mode live for one that stands, found batch"
+        raise Problem(409, "does-not-fit", detail, errors=[{"pointer": "/state", "detail": detail}])
 
 
 def _first_state(mode: str, state: str) -> Any:
@@ -505,6 +560,7 @@ async def _taken_in(
     *,
     current: bool = False,
     commands: tuple[NewCommand, ...] = (),
+    inputs: Mapping[str, FilePath] | None = None,
 ) -> Response:
     """Store a run with the answer to its request, start it, and answer."""
 
@@ -516,7 +572,9 @@ async def _taken_in(
     if key is not None:
         idempotency = Idempotency(principal, key, _fingerprint(request, body), answer)
     try:
-        run = await runs.create(new, static, idempotency=idempotency, commands=commands, current=current)
+        run = await runs.create(
+            new, static, idempotency=idempotency, commands=commands, current=current, inputs=inputs
+        )
     except Repeated as repeated:
         return _again(repeated.stored)
     return _answer(told.run_told(run, runs, static), 202, {"Location": f"/runs/{run.id}"})
@@ -558,6 +616,8 @@ async def change_run(request: Request, run: RunName, body: asked.RunPatch) -> Re
     """
     principal = principal_of(request.scope, WRITE)
     runs = runs_of(request)
+    if body.current:
+        principal.need(ADMIN)
     found = runs.get(run)
     await _unchanged(runs, found, request.headers.get("if-match"))
     changes = {name: getattr(body, name) for name in ("name", "keep") if getattr(body, name) is not None}
@@ -574,7 +634,6 @@ async def change_run(request: Request, run: RunName, body: asked.RunPatch) -> Re
     if changes:
         await runs.note(found, **changes)
     if body.current:
-        principal.need("admin")
         await runs.make_current(found)
     told_body, etag = await _told_run(runs, found)
     return Response(told_body, headers={"ETag": etag, "Cache-Control": "no-cache"}, media_type=JSON)
@@ -603,7 +662,7 @@ async def delete_run(request: Request, run: RunName) -> Response:
     runs = runs_of(request)
     found = runs.get(run)
     if found.row.created_by != principal.name:
-        principal.need("admin")
+        principal.need(ADMIN)
     await _unchanged(runs, found, request.headers.get("if-match"))
     await runs.delete(found)
     return Response(status_code=204)
@@ -627,6 +686,7 @@ async def branch_run(
     repeated = await _repeated(request, runs, principal.name, idempotency_key, body)
     if repeated is not None:
         return repeated
+    _fits_mode(body)
     parent = await runs.ready_run(run)
     if parent.row.model_version != MODEL_VERSION:
         raise Problem(
@@ -668,8 +728,9 @@ async def branch_run(
         keep=body.keep,
     )
     return await _taken_in(
-        request, runs, new, static, principal.name, idempotency_key, body, commands=tuple(log)
-    )
+        request, runs, new, static, principal.name, idempotency_key, body, commands=tuple(log),
+        inputs=runs.inputs(parent),
+    )  # fmt: skip
 
 
 async def _examine_set(runs: Runs, run: Run, values: Mapping[str, Any]) -> None:
@@ -707,6 +768,9 @@ async def send_command(
     repeated = await _repeated(request, runs, principal.name, idempotency_key, body)
     if repeated is not None:
         return repeated
+    if body.apply_at is not None and body.expires_at is not None and body.expires_at < body.apply_at:
+        detail = "expected an end not before `apply_at`"
+        raise Problem(409, "does-not-fit", detail, errors=[{"pointer": "/expires_at", "detail": detail}])
     found = runs.get(run)
     if not found.is_over:
         found = await runs.ready_run(run) if found.row.state != "queued" else found
@@ -763,6 +827,7 @@ async def list_commands(
         if row.sequence > after
         and (query.state is None or row.state == query.state)
         and (query.type is None or row.type == query.type)
+        and (query.external_id is None or row.external_id == query.external_id)
     ]
     page = chosen[: query.limit]
     more = cursors.encoded({**mark, "a": page[-1].sequence}) if len(chosen) > len(page) else None
@@ -827,11 +892,6 @@ async def allocate(request: Request, body: asked.AllocateBody) -> Response:
         day = -1 if box.verified_on is None else box.verified_on.toordinal()
         lot = -1 if box.lot is None else runs.lot_of(run, box.lot)
         boxes.append([sku, -1 if box.meters is None else box.meters, lot, day])
-    if body.policy is not None and body.policy not in told.rules():
-        known = told.rules()
-        mistakes.append(
-            {"pointer": "/policy", "detail": f"expected {one_of(list(known))}{near(body.policy, known)}"}
-        )
     if mistakes:
         raise Problem(409, "does-not-fit", "the boxes do not fit the run", errors=mistakes)
     head = await runs.allocate(run, boxes, body.policy)

@@ -8,6 +8,7 @@ module knows nothing of HTTP but its problems.
 
 import asyncio
 import contextlib
+import os
 import shutil
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -17,9 +18,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
-from api.board import Board, BoardError, Shown
+from api.board import STATES, Board, BoardError, Shown
 from api.logs import Log
 from api.problems import Problem, pointer
 from api.processes import Child, Nursery, Readers
@@ -32,10 +33,12 @@ from api.registry import (
     NotFound,
     Registry,
     RunRow,
+    Settled,
     Unavailable,
 )
 from api.slottext import MOST_SKUS, SlotText
-from sim.trace import MODEL_VERSION
+from sim.calendar import DAY_MS
+from sim.trace import MODEL_VERSION, sync_folder
 from sim.words import near
 
 if TYPE_CHECKING:
@@ -120,7 +123,7 @@ class Run:
         self.commands: OrderedDict[str, CommandRow] = OrderedDict()
         self.commands_loaded = False
         self.changes: list[dict[str, Any]] = []
-        """The commands so far that changed values of its scenario, as type and args."""
+        """The commands so far that changed values of its scenario: instant in ms, type, args."""
         self.board: Board | None = None
         self.child: Child | None = None
         self.ready = asyncio.Event()
@@ -134,6 +137,7 @@ class Run:
         self.removed = False
         self.slots_maker: SlotText | None = None
         self.slots_made: tuple[int, bytes] | None = None
+        self.slot_set: frozenset[str] | None = None
         self.slot_made: tuple[int, dict[str, bytes]] = (-1, {})
         self._shown: Shown | None = None
 
@@ -146,6 +150,14 @@ class Run:
     def is_over(self) -> bool:
         """Whether nothing more happens in it."""
         return self.row.state in OVER
+
+    @property
+    def state(self) -> str:
+        """What it does at this moment: a run that makes a step runs, though it would stand after a crash."""
+        if self.row.state in ("running", "paused") and self.ready.is_set() and (shown := self.shown):
+            word = STATES[shown.head["state"]]
+            return word if word in ("running", "paused") else self.row.state
+        return self.row.state
 
     @property
     def shown(self) -> Shown | None:
@@ -168,10 +180,22 @@ class Run:
             return Where(self.row.t_ms, self.row.facts)
         return Where(shown.head["t_ms"], shown.head["facts"])
 
-    @property
-    def version(self) -> str:
-        """What tells one state of the run from every other."""
-        return f"{self.row.id}-{self.row.incarnation}-{self.where.facts}"
+    def version(self, by: Literal["facts", "day", "time"], where: Where | None = None) -> str:
+        """What tells one state of the run from every other.
+
+        By facts, which is enough for what only they change; by facts, values that commands have changed, and
+        the day, or the very instant, for what gets older without them. Of now, if not of another instant.
+        """
+        where = where or self.where
+        facts = f"{self.row.id}-{self.row.incarnation}-{where.facts}"
+        if by == "facts":
+            return facts
+        return f"{facts}-{len(self.changes)}-{where.t_ms // DAY_MS if by == 'day' else where.t_ms}"
+
+    def version_at(self, t_ms: int) -> str:
+        """The same for an instant of the past, which will not change any more."""
+        changes = sum(each["t_ms"] <= t_ms for each in self.changes)
+        return f"{self.row.id}-at-{t_ms}-{changes}"
 
     def show(self, board: Board | None) -> None:
         """Have another board, or none."""
@@ -262,6 +286,7 @@ class Runs:
             run.row = await self.stored(
                 self.registry.update_run, row.id, state="interrupted", error=error, ended_at=_now()
             )
+            await self._reject_rest(run)
             run.ready.set()
             return
         if row.state == "queued":
@@ -418,14 +443,20 @@ class Runs:
             return None
         return run.slot_made[1].get(name)
 
-    def keep_slot_text(self, run: Run, name: str, facts: int, text: bytes) -> None:
+    def keep_slot_text(self, run: Run, name: str, where: Where, text: bytes) -> None:
         """Keep what a reader has told of a slot, as long as the run shows this instant."""
         shown = run.shown
-        if shown is None or shown.head["facts"] != facts:
+        if shown is None or where != (shown.head["t_ms"], shown.head["facts"]):
             return
         if run.slot_made[0] != shown.sequence:
             run.slot_made = shown.sequence, {}
         run.slot_made[1][name] = text
+
+    def slot_names(self, run: Run) -> frozenset[str]:
+        """The names of a run's slots, as far as they are at hand."""
+        if run.slot_set is None and run.static is not None:
+            run.slot_set = frozenset(run.static.places[: run.static.slots])
+        return run.slot_set or frozenset()
 
     def lot_of(self, run: Run, name: str) -> int:
         """The number of a lot by its name; one that the run has not is a new one."""
@@ -442,7 +473,7 @@ class Runs:
         """How many runs are in each state."""
         found = dict.fromkeys(("queued", "running", "paused", *OVER), 0)
         for run in self.all.values():
-            found[run.row.state] += 1
+            found[run.state] += 1
         return found
 
     # -- asking of facts ------------------------------------------------------------------------------
@@ -465,20 +496,26 @@ class Runs:
         }  # fmt: skip
         return await self.readers.ask(question, key=run.id)
 
-    async def ask_else(self, run: Run, op: str, **more: Any) -> "Message":
-        """Another question of a run's facts as they are now."""
-        question = {"op": op, **self._instant(run, None, None), **more, "about": await self._about(run)}
+    async def ask_else(self, run: Run, op: str, *, where: Where | None = None, **more: Any) -> "Message":
+        """Another question of a run's facts, as they are now or were at an instant."""
+        question = {"op": op, **self._instant(run, where, None), **more, "about": await self._about(run)}
         return await self.readers.ask(question, key=run.id)
 
     def _instant(self, run: Run, where: Where | None, at_ms: int | None) -> dict[str, Any]:
         now = run.where
         if at_ms is not None:
-            if at_ms > now.t_ms or (at_ms == now.t_ms and not run.is_over):
-                wanted = f"at: expected a time before {now.t_ms / 1000:g} s, which the run has reached"
+            if at_ms > now.t_ms:
+                wanted = f"at: expected a time up to {now.t_ms / 1000:g} s, which the run has reached"
                 detail = f"{wanted}, found {at_ms / 1000:g} s"
                 raise Problem(409, "does-not-fit", detail, errors=[{"pointer": "/at", "detail": detail}])
-            return {"t_ms": at_ms, "facts": None}
+            return {"t_ms": at_ms, "facts": now.facts if at_ms == now.t_ms else None}
         if where is not None:
+            if where > now:
+                detail = f"expected an instant up to {now.t_ms / 1000:g} s, which run {run.id} has reached"
+                detail += (
+                    f", found {where.t_ms / 1000:g} s: it was brought back, and has not come so far again"
+                )
+                raise Problem(409, "conflict", detail, headers={"Retry-After": "1"})
             return {"t_ms": where.t_ms, "facts": where.facts}
         return {"t_ms": now.t_ms, "facts": now.facts}
 
@@ -518,6 +555,15 @@ class Runs:
 
     def _log_of(self, run: Run) -> Path:
         return self._work_of(run) / f"facts-{run.row.incarnation}.log"
+
+    def inputs(self, run: Run) -> dict[str, Path]:
+        """The files that a run's scenario names, by the names that it has for them."""
+        folder = self.inputs_of(run.id)
+        return {path.name: path for path in sorted(folder.iterdir())} if folder.is_dir() else {}
+
+    def _inputs(self, run: Run) -> str:
+        folder = self.inputs_of(run.id)
+        return str(folder) if folder.is_dir() else ""
 
     def inputs_of(self, run: str) -> Path:
         """The folder with copies of the files that the scenario of a run names."""
@@ -587,8 +633,9 @@ class Runs:
         """Let runs that wait begin, as far as there is room."""
         if self.stopping:
             return
+        waiting = set(self._queue)
         at_work = sum(
-            run.row.mode == "batch" and run.child is not None and not run.holder for run in self.all.values()
+            run.row.mode == "batch" and not run.is_over and run not in waiting for run in self.all.values()
         )
         while self._queue and at_work < self.settings.workers:
             run = self._queue.popleft()
@@ -643,12 +690,11 @@ class Runs:
             key=lambda c: (c.t_ms or 0, c.sequence),
         )
         resume_ms = max([row.t_ms, row.parent_t_ms or 0, *(c.t_ms or 0 for c in log)])
-        inputs = self.inputs_of(row.id)
         return {
             "run": row.id,
             "resolved": row.resolved,
             "seed": row.seed,
-            "inputs": str(inputs) if inputs.is_dir() else "",
+            "inputs": self._inputs(run),
             "log": str(self._log_of(run)) if not hold else str(self._work_of(run) / "held.log"),
             "result": str(self.result_of(run)),
             "commands": [
@@ -667,7 +713,7 @@ class Runs:
             rows = await self._stored_in_the_end(self.registry.commands, run.id)
             run.commands = OrderedDict((row.id, row) for row in rows)
             run.changes = [
-                {"type": row.type, "args": row.args}
+                {"t_ms": row.t_ms, "type": row.type, "args": row.args}
                 for row in sorted(rows, key=lambda row: (row.t_ms or 0, row.sequence))
                 if row.state == "applied" and row.type in CHANGES
             ]
@@ -729,17 +775,56 @@ class Runs:
             run.child.line.send({"op": "written"})
 
     async def _settled(self, run: Run, head: dict[str, Any]) -> None:
-        sequence, reason = head["sequence"], head["reason"] or None
-        outcome = (sequence, head["state"], reason, head["first_fact"], head["facts"])
-        await self._stored_in_the_end(self.registry.settle, run.id, [outcome])
-        name = f"c{sequence}"
-        run.commands[name] = replace(
-            run.commands[name], state=head["state"], reason=reason, first_fact=head["first_fact"],
-            facts=head["facts"], settled_at=_now(),
+        settled = Settled(
+            head["sequence"], head["state"], head["reason"] or None, head["first_fact"], head["facts"],
+            head["made"],
         )  # fmt: skip
-        command = run.commands[name]
+        await self._stored_in_the_end(self.registry.settle, run.id, [settled])
+        command = self._take_settled(run, settled)
         if command.state == "applied" and command.type in CHANGES:
-            run.changes.append({"type": command.type, "args": command.args})
+            run.changes.append({"t_ms": command.t_ms, "type": command.type, "args": command.args})
+
+    def _take_settled(self, run: Run, settled: Settled) -> CommandRow:
+        name = f"c{settled.sequence}"
+        run.commands[name] = replace(
+            run.commands[name], state=settled.state, reason=settled.reason, first_fact=settled.first_fact,
+            facts=settled.facts, made=settled.made, settled_at=_now(),
+        )  # fmt: skip
+        return run.commands[name]
+
+    async def _reject_rest(self, run: Run) -> None:
+        """The run is over: what it was told and has not done will not be done."""
+        await self._load_commands(run)
+        reason = f"the run is over ({run.row.state})"
+        rest = [
+            Settled(command.sequence, "rejected", reason)
+            for command in run.commands.values() if command.state == "accepted"
+        ]  # fmt: skip
+        if rest:
+            await self._stored_in_the_end(self.registry.settle, run.id, rest)
+            for settled in rest:
+                self._take_settled(run, settled)
+
+    async def _steered(self, run: Run, head: dict[str, Any]) -> None:
+        """The worker has done what it was ordered: stored in the order of its messages, then told."""
+        if "t_ms" not in head:  # it ends: the next message says how
+            await self._answered(run, head)
+            return
+        future = run.waiting.pop(head["id"], None)
+        changes: dict[str, Any] = {"t_ms": head["t_ms"], "facts": head["facts"]}
+        changes["speed"] = head["speed"] or None
+        changes["error"] = head["trouble"] or None
+        if not head["is_step"]:  # after a crash a run stands where its step had come to
+            changes["state"] = "paused" if head["paused"] else "running"
+        try:
+            if not self.stopping and not run.removed:
+                run.row = await self.stored(self.registry.update_run, run.id, **changes)
+        except Problem as problem:
+            if future is not None and not future.done():
+                future.set_exception(problem)
+        else:
+            if future is not None and not future.done():
+                future.set_result(head)
 
     async def _answered(self, run: Run, head: dict[str, Any]) -> None:
         future = run.waiting.pop(head["id"], None)
@@ -747,7 +832,7 @@ class Runs:
             future.set_result(head)
 
     _TOLD: Final = {
-        "ready": _ready, "paused": _paused, "instants": _instants, "settled": _settled, "done": _answered,
+        "ready": _ready, "paused": _paused, "instants": _instants, "settled": _settled, "done": _steered,
         "allocated": _answered,
     }  # fmt: skip
 
@@ -764,6 +849,7 @@ class Runs:
             digest=head["digest"], demand_digest=head["demand_digest"], error=head["error"] or None,
             kpis=head.get("kpis"), limits=head.get("limits"), ended_at=_now(), size_bytes=size,
         )  # fmt: skip
+        await self._reject_rest(run)
         run.ready.set()
         self.log.info("run over", run=run.id, state=run.row.state, facts=run.row.facts)
         if (self.result_of(run) / "facts" / "manifest.json").exists():
@@ -798,6 +884,7 @@ class Runs:
         run.row = await self._stored_in_the_end(
             self.registry.update_run, run.id, state="failed", error=reason, ended_at=_now()
         )
+        await self._reject_rest(run)
         run.ready.set()
         self._fill()
 
@@ -832,15 +919,7 @@ class Runs:
                 order["speed"] = speed
             if step_ms is not None:
                 order["step_ms"] = step_ms
-            done = await self._order(run, order)
-            changes: dict[str, Any] = {"t_ms": done["t_ms"], "facts": done["facts"]}
-            if state is not None or step_ms is not None:
-                changes["state"] = "paused" if done["paused"] else "running"
-                changes["error"] = None
-            if speed is not None:
-                changes["speed"] = speed or None
-            if not run.is_over:
-                run.row = await self.stored(self.registry.update_run, run.id, **changes)
+            await self._order(run, order)
 
     async def _steer_queued(
         self, run: Run, state: str | None, speed: float | None, step_ms: int | None
@@ -848,6 +927,7 @@ class Runs:
         if state == "stopped":
             self._queue = deque(other for other in self._queue if other is not run)
             run.row = await self.stored(self.registry.update_run, run.id, state="stopped", ended_at=_now())
+            await self._reject_rest(run)
         elif state is not None or step_ms is not None:
             raise Problem(409, "conflict", f"run {run.id} waits to be started; it can only be stopped")
         elif speed is not None:
@@ -919,11 +999,14 @@ class Runs:
     ) -> CommandRow:
         """Take a command in: it is in the log of its run before this ends, and done as soon as it is due."""
         async with run.lock:
-            if run.is_over:
+            await self._load_commands(run)
+            is_known = new.external_id is not None and any(
+                command.external_id == new.external_id for command in run.commands.values()
+            )
+            if run.is_over and not is_known:
                 raise Problem(
                     409, "conflict", f"run {run.id} is over ({run.row.state}): it takes no commands"
                 )
-            await self._load_commands(run)
             if new.apply_at_ms is not None and new.apply_at_ms > run.row.end_ms:
                 detail = f"expected a time up to the end of the run at {run.row.end_ms / 1000:g} s"
                 detail += f", found {new.apply_at_ms / 1000:g} s"
@@ -938,7 +1021,9 @@ class Runs:
                 raise Problem(404, "not-found", str(error)) from None
             if row.id not in run.commands:
                 run.commands[row.id] = row
-                if run.child is not None and run.ready.is_set():
+                if run.is_over:  # it has ended while this was stored
+                    await self._reject_rest(run)
+                elif run.child is not None and run.ready.is_set():
                     run.child.line.send(_order_of(row))
             return run.commands[row.id]
 
@@ -969,7 +1054,7 @@ class Runs:
         return [
             NewCommand(
                 type=command.type, args=command.args, created_by=command.created_by, state="applied",
-                t_ms=command.t_ms, first_fact=command.first_fact, facts=command.facts,
+                t_ms=command.t_ms, first_fact=command.first_fact, facts=command.facts, made=command.made,
                 accepted_at=command.accepted_at, settled_at=command.settled_at, inherited=True,
             )
             for command in sorted(kept, key=lambda c: (c.t_ms or 0, c.sequence))
@@ -980,6 +1065,7 @@ class Runs:
     async def allocate(self, run: Run, boxes: Sequence[Sequence[int]], policy: str | None) -> dict[str, Any]:
         """Which slots boxes would get now; a run that is over is set up again at its end for that."""
         if run.child is None:
+            self._playable(run)
             async with run.lock:
                 if run.child is None:
                     if not run.is_over or run.row.state == "interrupted":
@@ -998,21 +1084,24 @@ class Runs:
 
         Raises Problem for a task that is not there or without a decision, and when it takes too long.
         """
-        if run.row.model_version != MODEL_VERSION:
-            version = f"model version {run.row.model_version}, this is {MODEL_VERSION}"
-            raise Problem(409, "read-only", f"run {run.id} is of {version}: it cannot be played again")
+        self._playable(run)
         about = await self._about(run)
-        inputs = self.inputs_of(run.id)
         log = [
             [command.t_ms, command.sequence, command.type, command.args]
             for command in run.commands.values() if command.state == "applied"
         ]  # fmt: skip
         question = {
             "op": "why", "task": task, "consequences": consequences, "seed": run.row.seed, "commands": log,
-            "inputs": str(inputs) if inputs.is_dir() else "", **self._instant(run, None, None),
+            "inputs": self._inputs(run), **self._instant(run, None, None),
             "about": about, "time_s": round(WHY_S),
         }  # fmt: skip
         return await self.readers.ask_apart(question, WHY_S)
+
+    def _playable(self, run: Run) -> None:
+        """Raise Problem for a run that this model would not play as it was."""
+        if run.row.model_version != MODEL_VERSION:
+            version = f"model version {run.row.model_version}, this is {MODEL_VERSION}"
+            raise Problem(409, "read-only", f"run {run.id} is of {version}: it cannot be played again")
 
     # -- clearing up ----------------------------------------------------------------------------------
 
@@ -1068,9 +1157,15 @@ def _prepare(work: Path, log: Path, slots: int) -> None:
 
 
 def _copy_inputs(files: Mapping[str, Path], folder: Path) -> None:
+    """Copy files under their new names, so that they outlive a loss of power."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in files.values():
-        shutil.copy2(path, folder / path.name)
+    for name, path in files.items():
+        with (folder / name).open("wb") as copy:
+            copy.write(path.read_bytes())
+            copy.flush()
+            os.fsync(copy.fileno())
+    sync_folder(folder)
+    sync_folder(folder.parent)
 
 
 def _size_of(folder: Path) -> int:

@@ -7,10 +7,12 @@ import logging
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,7 +48,10 @@ def serve(settings: Settings, *, certificate: Path | None = None, key: Path | No
     import uvicorn
 
     _check_certificate(certificate, key)
-    with contextlib.closing(check_start(settings)) as listening:
+    with _deaf():
+        listening = check_start(settings)
+    resource_tracker.ensure_running()  # when it begins it opens the ears again
+    with contextlib.closing(listening), _deaf():  # until it has started: `_Start`
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         settings.to_environment()
         start = _Start()
@@ -62,6 +67,16 @@ def serve(settings: Settings, *, certificate: Path | None = None, key: Path | No
         except SystemExit:
             start.tell()
             raise
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Let Ctrl-C wait. An import may lose it, and processes that begin with the server must not hear it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Start:
@@ -85,6 +100,8 @@ class _Start:
 
     async def _live(self, shell: "App", scope: "Scope", receive: "Receive", send: "Send") -> None:
         async def sending(message: Any) -> None:
+            if message["type"].startswith("lifespan.startup"):
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             # Why is told by `tell`; here it would be a traceback.
             await send({**message, "message": ""} if message["type"].endswith(".failed") else message)
 

@@ -64,7 +64,8 @@ class SlotText:
         columns = shown.slots
         boxes, reserved, meters = (columns[name].tolist() for name in ("boxes", "reserved", "meters"))
         status = statuses(shown, self._capacity)
-        fills = np.round(columns["boxes"] / np.maximum(self._capacity, 1), 4).tolist()
+        shares = (columns["boxes"] / np.maximum(self._capacity, 1)).tolist()
+        fills = [round(share, 4) for share in shares]  # numpy would round some of them otherwise
         skus = [self._skus.get(bits) or self._names(bits) for bits in shown.skus.tolist()]
         lines = [
             f'{fixed}{STATUSES[state]}","boxes":{here}{held}{kept},"meters":{inside},"fill":{fill},"skus":{names}}}'

@@ -4,7 +4,6 @@ What is told of the state of a run stands in `answers`.
 """
 
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
@@ -200,7 +199,12 @@ class CommandTold(Told):
     if_version: int | None
     t_s: float | None = Field(description="the instant at which it takes effect")
     time: str | None
-    facts: FactsOfCommand | None
+    facts: FactsOfCommand | None = Field(
+        description="numbered as in the events of the truth (view=truth); those on record have other numbers"
+    )
+    made: dict[str, int] | None = Field(
+        description="numbers of what it has made: order, truck, count, task; null for nothing"
+    )
     inherited: bool = Field(description="whether it came with a branch from the parent's log")
     accepted_at: datetime
     settled_at: datetime | None
@@ -278,10 +282,19 @@ class ScenarioTold(Told):
     origins: dict[str, str] = Field(description="for each value that a file sets, the file")
 
 
+class RuleChoice(Choice):
+    """An allocation rule."""
+
+    source: str = Field(description="where it is from")
+    needs: list[str] = Field(description="what it has to know beside slots and boxes")
+    aliases: list[str] = Field(description="other names that it goes by")
+    is_live: bool = Field(description="whether POST /allocate can try it: it need not know the future")
+
+
 class PoliciesTold(Told):
     """What can be chosen: rules of allocation, retrieval, dispatch and dwell, counting plans and methods."""
 
-    allocation: list[Choice]
+    allocation: list[RuleChoice]
     retrieval: list[Choice]
     dispatch: list[Choice]
     dwell: list[Choice]
@@ -348,7 +361,8 @@ _LINKED: Final = (
 def run_told(run: "Run", runs: "Runs", static: "Static | None") -> dict[str, Any]:
     """A run as JSON."""
     row, where = run.row, run.where
-    shown = run.shown if row.state == "running" and run.ready.is_set() else None
+    state = run.state
+    shown = run.shown if state == "running" and run.ready.is_set() else None
     parent = None
     if row.parent is not None:
         parent = {"run": row.parent, "at_s": (row.parent_t_ms or 0) / 1000}
@@ -357,7 +371,7 @@ def run_told(run: "Run", runs: "Runs", static: "Static | None") -> dict[str, Any
         "id": row.id,
         "name": row.name,
         "mode": row.mode,
-        "state": row.state,
+        "state": state,
         "scenario": {"name": row.scenario_name, "id": row.scenario_id},
         "seed": row.seed,
         "speed": "max" if row.speed is None else row.speed,
@@ -407,20 +421,13 @@ def command_told(row: "CommandRow", static: "Static | None") -> dict[str, Any]:
         "t_s": _seconds(row.t_ms),
         "time": None if row.t_ms is None or static is None else static.time_at(row.t_ms),
         "facts": facts,
+        "made": row.made,
         "inherited": row.inherited,
         "accepted_at": _iso(row.accepted_at),
         "settled_at": _iso(row.settled_at),
         "created_by": row.created_by,
         "links": {"self": f"/runs/{row.run}/commands/{row.id}", "run": f"/runs/{row.run}"},
     }
-
-
-@cache
-def rules() -> tuple[str, ...]:
-    """The allocation rules that a run can be asked to try."""
-    from sim.allocation import ALIASES, LIVE_POLICIES
-
-    return (*LIVE_POLICIES, *ALIASES)
 
 
 def _seconds(ms: int | None) -> float | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -852,13 +853,15 @@ def meter(instant: Instant, query: Query) -> Row:
 
 
 def lots(instant: Instant, query: Query) -> Row:
-    """The lots that came, by number. Keys: sku, recalled; limit, after."""
+    """The lots that came, by number. Keys: sku, verified_before, recalled; limit, after."""
     created = instant.table("lot_created")
     order = np.argsort(created["lot"], kind="stable")
     table = {name: column[order] for name, column in created.items()}
     chosen = np.ones(order.size, np.bool_)
     if query.get("sku") is not None:
         chosen &= table["sku"] == instant.sku_of(query["sku"])
+    if query.get("verified_before") is not None:
+        chosen &= table["verified_day"] < _ordinal(query["verified_before"])
     if query.get("recalled") is not None:
         is_recalled = np.isin(table["lot"], instant.table("lot_recalled")["lot"])
         chosen &= is_recalled == bool(query["recalled"])
@@ -988,7 +991,7 @@ class _Tasks(NamedTuple):
 def tasks(instant: Instant, query: Query) -> Row:
     """The tasks of robots and of people who carry, by number.
 
-    Keys: status, class, robot, order, box, slot (from or to it); limit, after.
+    Keys: status, class, robot, order, box, slot (from or to it), sku, lot (of its box); limit, after.
     """
     told = instant.tasks
     chosen = np.ones(told.task.size, np.bool_)
@@ -1002,6 +1005,11 @@ def tasks(instant: Instant, query: Query) -> Row:
     if query.get("slot") is not None:
         place = instant.number("slot", query["slot"])
         chosen &= (told.source == place) | (told.target == place)
+    state = instant.state
+    if query.get("sku") is not None:
+        chosen &= np.isin(told.box, state.box[state.sku == instant.sku_of(query["sku"])])
+    if query.get("lot") is not None:
+        chosen &= np.isin(told.box, state.box[state.lot == instant.number("lot", query["lot"])])
     return _listed(instant, "tasks", query, told.task, chosen, lambda at: _task_rows(instant, at))
 
 
@@ -1515,7 +1523,7 @@ def search(instant: Instant, query: Query) -> Row:
             "kind": _SEARCHED[turn],
             "name": name,
             "text": _about(instant, _SEARCHED[turn], number),
-            "path": f"/runs/{instant.run_id}/{_PATHS[_SEARCHED[turn]]}/{name}",
+            "path": f"/runs/{instant.run_id}/{_PATHS[_SEARCHED[turn]]}/{quote(name, safe='')}",
         }
         for _, turn, number, name in sorted(hits)[:limit]
     ]

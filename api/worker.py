@@ -25,13 +25,17 @@ from sim.facts import (
     BOX_DUG,
     BOX_MOVED,
     BOX_RECORDED,
+    COUNT_PLANNED,
     METERS_RECORDED,
     METERS_SCRAPPED,
     NONE,
+    ORDER_RELEASED,
     ROBOT_STRETCH,
     SLOT_ALLOCATED,
     SLOT_BLOCKED,
     SLOT_HELD,
+    TASK_CREATED,
+    TRUCK_CALLED_OFF,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +74,11 @@ _OF_BOXES: Final = frozenset({BOX_RECORDED, METERS_RECORDED, METERS_SCRAPPED})
 """Kinds after which the slot in which a box is, or was, recorded is not what it was."""
 
 _SHOWN_BY: Final = frozenset({*_OF_SLOTS, *_OF_BOXES, ROBOT_STRETCH})
+
+_MAKERS: Final = {
+    ORDER_RELEASED: "order", TRUCK_CALLED_OFF: "truck", COUNT_PLANNED: "count", TASK_CREATED: "task",
+}  # fmt: skip
+"""Kinds of facts that tell of something new, with the field that has its number."""
 
 STARTING, RUNNING, PAUSED, ENDED = range(len(STATES))
 
@@ -396,6 +405,7 @@ class Worker:
         self.channel.send({
             "event": "done", "id": head["id"], "t_ms": self.simulation.now_ms,
             "facts": len(self.simulation.trace), "paused": self.paused, "speed": self.speed,
+            "trouble": self._trouble, "is_step": self._step_until != NONE,
         })  # fmt: skip
 
     def _take_command(self, head: dict[str, Any]) -> None:
@@ -496,7 +506,16 @@ class Worker:
         self.channel.send({
             "event": "settled", "sequence": command.sequence, "state": state, "reason": reason,
             "t_ms": self.simulation.now_ms, "first_fact": first, "facts": facts,
+            "made": self._made(first, facts) if state == "applied" and first is not None else None,
         })  # fmt: skip
+
+    def _made(self, first: int, facts: int) -> dict[str, int] | None:
+        """Numbers of the order, truck, count or task that a command has made; None for nothing."""
+        made: dict[str, int] = {}
+        if facts:
+            for kind, _, records in self.simulation.trace.records(first, _MAKERS):
+                made.setdefault(_MAKERS[kind], int(records[_MAKERS[kind]][0]))
+        return made or None
 
     # -- showing --------------------------------------------------------------------------------------
 

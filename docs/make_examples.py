@@ -79,7 +79,7 @@ QUERIES: Final[dict[str, Json]] = {
 COMMANDS: Final[dict[str, Json]] = {
     "order": {
         "type": "order",
-        "args": {"station": 7, "lines": [{"sku": "single-phase A", "meters": 45}], "due_s": 7200},
+        "args": {"station": 7, "lines": [{"sku": "single-phase A", "meters": 45}], "due_in_s": 7200},
         "external_id": "ORDER-2026-0305-07",
         "expires_at": 300_000,
     },

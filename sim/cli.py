@@ -685,6 +685,7 @@ DatabaseOption = Annotated[
     ),
 ]
 DEFAULT_DATA: Final = Path("meterhouse-data")
+MOST_DAYS: Final = 36_500
 
 
 @app.command()
@@ -700,9 +701,15 @@ def serve(
     data: DataOption = DEFAULT_DATA,
     database: DatabaseOption = "",
     set_: SetOption = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed instead of the scenario's own.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Seed instead of the scenario's own.")
+    ] = None,
     speed: Annotated[
-        str, typer.Option(metavar="X", help="Simulated seconds a second, or max for as fast as possible.")
+        str,
+        typer.Option(
+            metavar="X",
+            help="Simulated seconds a second of a run that begins, or max for as fast as possible.",
+        ),
     ] = "60",
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begins anew, though an unfinished run of it is in the folder.")
@@ -724,20 +731,28 @@ def serve(
     rate: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Requests a second that a client may make, 0 for no limit; 200 beyond the loopback."
+            min=0,
+            max=1e6,
+            help="Requests a second that a client may make, 0 for no limit; 200 beyond the loopback.",
         ),
     ] = None,
     time_limit: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Seconds that a run may compute; 0 for no limit.")
+        float,
+        typer.Option(min=0, max=1e7, metavar="S", help="Seconds that a run may compute; 0 for no limit."),
     ] = 3600.0,
     memory_limit: Annotated[
-        int, typer.Option(min=0, metavar="MB", help="Memory that a run may take; 0 for no limit.")
+        int,
+        typer.Option(min=0, max=1_000_000, metavar="MB", help="Memory that a run may take; 0 for no limit."),
     ] = 4096,
     keep_days: Annotated[
-        float, typer.Option(min=0, help="Age at which runs that are over are removed; 0 for never.")
+        float,
+        typer.Option(min=0, max=MOST_DAYS, help="Age at which runs that are over are removed; 0 for never."),
     ] = 0.0,
     keep_gb: Annotated[
-        float, typer.Option(min=0, help="Size of all results from which the oldest are removed; 0 for none.")
+        float,
+        typer.Option(
+            min=0, max=1e6, help="Size of all results from which the oldest are removed; 0 for none."
+        ),
     ] = 0.0,
     ssl_certfile: Annotated[Path | None, typer.Option(help="Certificate, to serve by TLS.")] = None,
     ssl_keyfile: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
@@ -751,7 +766,7 @@ def serve(
         data=str(data), database=database, host=host, port=port, names=tuple(name or ()),
         scenario=scenario or "", sets=tuple(set_ or ()), seed=seed, speed=_speed(speed), fresh=fresh,
         require_key=require_key, truth=truth, workers=workers, readers=readers, live=live, queue=queue,
-        rate=(0.0 if host in api.LOOPBACK else 200.0) if rate is None else rate,
+        rate=(0.0 if api.is_loopback(host) else 200.0) if rate is None else rate,
         time_limit_s=time_limit, memory_limit_mb=memory_limit, keep_days=keep_days, keep_gb=keep_gb,
         log_requests=log_requests, pretty_logs=sys.stderr.isatty(),
     )  # fmt: skip
@@ -770,14 +785,14 @@ def create_key(
         typer.Option("--scope", help="runs:read, runs:write, truth:read or admin; may be repeated."),
     ] = None,
     days: Annotated[
-        float | None, typer.Option(min=0, help="Days until it expires; never if not given.")
+        float | None, typer.Option(min=0, max=MOST_DAYS, help="Days until it expires; never if not given.")
     ] = None,
     data: DataOption = DEFAULT_DATA,
     database: DatabaseOption = "",
     json: JsonOption = False,
 ) -> None:
     """Makes a key and prints it, this once."""
-    made = _api("serve").create_key(_registry(data, database, makes=True), name, scope or ["runs:read"], days)
+    made = _api("serve").create_key(_registry(data, database), name, scope or ["runs:read"], days)
     if json:
         _write_json(made)
         return
@@ -793,7 +808,7 @@ def list_keys(
     data: DataOption = DEFAULT_DATA, database: DatabaseOption = "", json: JsonOption = False
 ) -> None:
     """Lists keys, without what nobody but their owners knows."""
-    keys = _api("serve").list_keys(_registry(data, database))
+    keys = _api("serve").list_keys(_known_registry(data, database))
     if json:
         _write_json({"keys": keys})
         return
@@ -816,7 +831,7 @@ def revoke_key(
     json: JsonOption = False,
 ) -> None:
     """Makes a key worthless, within seconds and for ever."""
-    done = _api("serve").revoke_key(_registry(data, database), key)
+    done = _api("serve").revoke_key(_known_registry(data, database), key)
     if json:
         _write_json(done)
     else:
@@ -832,7 +847,7 @@ def list_data(
     data: DataOption = DEFAULT_DATA, database: DatabaseOption = "", json: JsonOption = False
 ) -> None:
     """Lists runs with their state, age and size."""
-    told = _api("serve").list_data(_registry(data, database), data)
+    told = _api("serve").list_data(_known_registry(data, database), data)
     if json:
         _write_json(told)
         return
@@ -858,10 +873,14 @@ def list_data(
 def clean_data(
     run: Annotated[list[str] | None, typer.Argument(metavar="RUN...", help="Runs to be removed.")] = None,
     older_than: Annotated[
-        float, typer.Option(min=0, metavar="DAYS", help="Removes runs that ended so many days ago.")
+        float,
+        typer.Option(min=0, max=MOST_DAYS, metavar="DAYS", help="Removes runs that ended so many days ago."),
     ] = 0.0,
     larger_than: Annotated[
-        float, typer.Option(min=0, metavar="GB", help="Removes the oldest until all results are this small.")
+        float,
+        typer.Option(
+            min=0, max=1e6, metavar="GB", help="Removes the oldest until all results are this small."
+        ),
     ] = 0.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only says what would go.")] = False,
     data: DataOption = DEFAULT_DATA,
@@ -870,7 +889,7 @@ def clean_data(
 ) -> None:
     """Removes runs that are over; never one that goes on, waits, is current or is to be kept."""
     done = _api("serve").clean_data(
-        _registry(data, database), data, names=run or (), keep_days=older_than, keep_gb=larger_than,
+        _known_registry(data, database), data, names=run or (), keep_days=older_than, keep_gb=larger_than,
         dry=dry_run,
     )  # fmt: skip
     if json:
@@ -878,8 +897,9 @@ def clean_data(
         return
     would = "would be " if done["dry"] else ""
     names = f": {', '.join(done['removed'])}" if done["removed"] else ""
+    strays = f" and {_count(len(done['strays']), 'folder')} of no run" if done["strays"] else ""
     freed = f"{_bytes(done['bytes'])} {would}freed"
-    _write(f"{_count(len(done['removed']), 'run')} {would}removed{names}; {freed}\n")
+    _write(f"{_count(len(done['removed']), 'run')}{strays} {would}removed{names}; {freed}\n")
 
 
 def _api(module: str) -> Any:
@@ -889,15 +909,19 @@ def _api(module: str) -> Any:
     return import_module(f"api.{module}")
 
 
-def _registry(data: Path, database: str, *, makes: bool = False) -> str:
-    """Where the registry of a server is; raises ResultError when there is none, unless it is to be made."""
-    from sim.results import ResultError
-
-    if not database and not data.is_dir() and not makes:
-        raise ResultError([f"--data: expected the folder of a server, found none under {str(data)!r}"])
-    data.mkdir(parents=True, exist_ok=True)
+def _registry(data: Path, database: str) -> str:
+    """Where the registry of a server is."""
     url: str = _api("serve").Settings(data=str(data), database=database).registry_url
     return url
+
+
+def _known_registry(data: Path, database: str) -> str:
+    """The same; raises ResultError when a folder has none, which would be made otherwise."""
+    from sim.results import ResultError
+
+    if not database and not (data / _api("registry").REGISTRY_FILE).is_file():
+        raise ResultError([f"--data: expected the folder of a server, found no registry under {str(data)!r}"])
+    return _registry(data, database)
 
 
 def _speed(text: str) -> float:

@@ -95,7 +95,7 @@ class OrderArgs(Params):
 
     station: JsonInt = fact(0, "number of the supply station", ge=0, le=100_000)
     lines: Annotated[list[OrderLineArgs], Field(min_length=1, max_length=1000, description="what is wanted")]
-    due_s: JsonFloat | None = fact(
+    due_in_s: JsonFloat | None = fact(
         None, "time until it is due; demand.due_h in shift hours when not given", unit="s", ge=0, le=1e9
     )
 
@@ -121,9 +121,9 @@ class SlotArgs(Params):
 
 
 class RobotArgs(Params):
-    """A robot by its number, from 0."""
+    """A robot by its name, or by its number, from 0."""
 
-    robot: Annotated[_Number, Field(description="number of the robot, from 0")]
+    robot: Annotated[_Number | _Name, Field(description="name of the robot (robot-1), or its number, from 0")]
 
 
 class CountArgs(Params):
@@ -172,7 +172,7 @@ class PolicyArgs(Params):
 
 
 def _order(simulation: Simulation, args: OrderArgs) -> None:
-    due_ms = None if args.due_s is None else simulation.now_ms + round(1000 * args.due_s)
+    due_ms = None if args.due_in_s is None else simulation.now_ms + round(1000 * args.due_in_s)
     lines = [(simulation.sku_names.index(line.sku), line.meters) for line in args.lines]
     simulation.order(args.station, lines, due_ms)
 
@@ -199,16 +199,35 @@ def _free_slot(simulation: Simulation, args: SlotArgs) -> None:
 
 
 def _stop_robot(simulation: Simulation, args: RobotArgs) -> None:
-    if simulation.fleet.is_stopped(args.robot):
-        raise Refused(f"robot {args.robot} is stopped already")
-    simulation.fleet.stop(args.robot)
+    robot = _robot_number(args.robot, simulation.layout)
+    if simulation.fleet.is_stopped(robot):
+        raise Refused(f"{_robot(args.robot)} is stopped already")
+    simulation.fleet.stop(robot)
 
 
 def _repair_robot(simulation: Simulation, args: RobotArgs) -> None:
-    if not simulation.fleet.repair(args.robot):
-        is_dark = simulation.fleet.down_since_ms(args.robot) != NONE
+    robot = _robot_number(args.robot, simulation.layout)
+    if not simulation.fleet.repair(robot):
+        is_dark = simulation.fleet.down_since_ms(robot) != NONE
         state = "only waits for the power to come back" if is_dark else "is in order"
-        raise Refused(f"robot {args.robot} {state}")
+        raise Refused(f"{_robot(args.robot)} {state}")
+
+
+def _robot_number(given: int | str, layout: Layout) -> int:
+    """The number of a robot that is known by its name or number; NONE for a name that no robot has."""
+    if isinstance(given, int):
+        return given
+    names = _robot_names(layout)
+    return names.index(given) if given in names else NONE
+
+
+def _robot_names(layout: Layout) -> list[str]:
+    first = layout.outside + 1
+    return list(layout.names[first : first + layout.robots])
+
+
+def _robot(given: int | str) -> str:
+    return given if isinstance(given, str) else f"robot {given}"
 
 
 def _count(simulation: Simulation, args: CountArgs) -> None:
@@ -561,7 +580,7 @@ def _slot_faults(data: Mapping[str, Any], _: Scenario, layout: Layout) -> Iterat
         seen.add(place)
 
 
-def _robot_faults(data: Mapping[str, Any], scenario: Scenario, _: Layout) -> Iterator[Fault]:
+def _robot_faults(data: Mapping[str, Any], scenario: Scenario, layout: Layout) -> Iterator[Fault]:
     """Robots that the store does not have."""
     robot, count = data.get("robot"), scenario.robots.count
     if not count:
@@ -569,6 +588,10 @@ def _robot_faults(data: Mapping[str, Any], scenario: Scenario, _: Layout) -> Ite
     elif isinstance(robot, int) and not isinstance(robot, bool) and robot >= count:
         numbers = "0, the only robot" if count == 1 else f"a number from 0 to {count - 1}"
         yield Fault(("robot",), f"expected {numbers}, found {robot}")
+    elif isinstance(robot, str) and _robot_number(robot, layout) == NONE:
+        names = _robot_names(layout)
+        wanted = names[0] if count == 1 else f"a name from {names[0]} to {names[-1]}"
+        yield Fault(("robot",), f"expected {wanted}, found {show(robot)}{near(robot, names)}")
 
 
 def _method_faults(data: Mapping[str, Any], scenario: Scenario, _: Layout) -> Iterator[Fault]:

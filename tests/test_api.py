@@ -253,7 +253,7 @@ def test_mistakes_of_a_scenario_are_all_told(client):
     assert "did you mean 'count'" in told["/scenario/robots/coutn"]
     assert "whole number from 1 to 16" in told["/scenario/robots/carry"]
     assert "files are not read" in told["/scenario/initial/stock"]
-    assert "did you mean 'closest-open'" in told["/scenario/policy/allocation"]
+    assert "did you mean 'closest-open'" in told["/set/policy.allocation"]
 
 
 # --- runs ------------------------------------------------------------------------------------------------
@@ -383,9 +383,9 @@ def test_command_becomes_facts(client, live):
 def test_commands_have_their_time(client, live):
     """A command waits for its time, is dropped after its last, and holds a version to its word."""
     later = client.command("block_slot", {"slot": "2-07-3"}, run=live, apply_at=10 * HOUR)
-    late = client.command(
-        "block_slot", {"slot": "2-07-4"}, run=live, apply_at=11 * HOUR, expires_at=10.5 * HOUR
-    )
+    late = client.command("block_slot", {"slot": "2-07-4"}, run=live, expires_at=1 * HOUR)
+    with pytest.raises(Refused, match="expected an end not before `apply_at`"):
+        client.command("block_slot", {"slot": "2-07-6"}, run=live, apply_at=11 * HOUR, expires_at=10 * HOUR)
     version = client.get(f"/runs/{live}")["facts"]
     wrong = client.command("block_slot", {"slot": "2-07-5"}, run=live, if_version=version - 1)
     right = client.command("block_slot", {"slot": "2-08-1"}, run=live, if_version=version)
@@ -535,7 +535,8 @@ def test_stop_takes_seconds(tmp_path):
     with Served(tmp_path / "data", "luoyang", "--speed", "3600") as server:
         with server.client() as client:
             client.start("luoyang", set={"time.days": 3650})
-            time.sleep(0.5)
+            while not client.get("/runs/current")["t_s"]:
+                time.sleep(0.05)
         assert server.stop() < 5
         with server.start().client() as client:
             told = client.get("/runs/current")

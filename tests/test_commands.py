@@ -154,7 +154,7 @@ class TestOrder:
     def test_due_time_may_be_given(self):
         """An order that is due in a minute is handed over late."""
         run = quiet(people={"check_s": 60})
-        assert "due=3660000" in does(run, "order", lines=[{"sku": "A", "meters": 4}], due_s=60)[0]
+        assert "due=3660000" in does(run, "order", lines=[{"sku": "A", "meters": 4}], due_in_s=60)[0]
         assert "late=0" not in told(run, later(run), "order_handed_over")[0]
 
     def test_what_is_short_waits(self):
@@ -365,6 +365,19 @@ class TestBoxes:
             refused(run, "recall", lot=999) == f"no lot 999 has come: the last is {run.warehouse.lots() - 1}"
         )
         assert refused(run, "recall", lot="L-7") == "no lot of the stock list is named 'L-7'"
+
+    def test_robot_by_name(self):
+        """A robot goes by the name that answers give it, or by its number."""
+        run = quiet()
+        does(run, "stop_robot", robot="robot-1")
+        assert refused(run, "stop_robot", robot=0) == "robot 0 is stopped already"
+        assert refused(run, "stop_robot", robot="robot-1") == "robot-1 is stopped already"
+        does(run, "repair_robot", robot="robot-1")
+        later(run, 1)
+        assert refused(run, "repair_robot", robot="robot-1") == "robot-1 is in order"
+        assert refused(run, "stop_robot", robot="robot-2") == (
+            "args.robot: expected robot-1, found 'robot-2', did you mean 'robot-1'?"
+        )
 
     def test_numbers_as_text(self):
         """Answers tell numbers of boxes and lots as text: so they may be sent back, by whoever reads them."""
@@ -949,7 +962,7 @@ WRONG = {
             "args.station: expected a whole number from 0 to 100,000, found -1",
             "args.lines[1].meters: expected a whole number above 0 and at most 10,000,000, found '3'",
             "args.lines[2].meters: expected a whole number above 0 and at most 10,000,000, found nothing",
-            "args.due: expected 'station', 'lines' or 'due_s', found 'due', did you mean 'due_s'?",
+            "args.due: expected 'station', 'lines' or 'due_in_s', found 'due'",
             "args.lines[0].sku: expected the name of a SKU, found 'C'",
         ],
     ),
@@ -957,7 +970,7 @@ WRONG = {
     "slot": ("block_slot", {"slot": "1-1-1"}, ["args.slot: expected a place of this store, found '1-1-1', did you mean '1-01-1'?"]),
     "no slot": ("free_slot", {"slot": "in"}, ["args.slot: expected a slot as 1-01-1, found 'in'"]),
     "robot": ("stop_robot", {"robot": 1}, ["args.robot: expected 0, the only robot, found 1"]),
-    "half": ("repair_robot", {"robot": 0.5}, ["args.robot: expected a whole number at least 0, found 0.5"]),
+    "half": ("repair_robot", {"robot": 0.5}, ["args.robot: expected a whole number at least 0 or text of at most 100 characters, found 0.5"]),
     "twice": ("count", {"slots": ["1-01-1", "1-01-1", "9-01-1"]}, [
         "args.slots[1]: expected each slot once, found '1-01-1' again", "args.slots[2]: expected a place of this store, found '9-01-1'",
     ]),
@@ -1317,7 +1330,7 @@ def plausible(run, name, a, b, c):
     sku = run.sku_names[b % len(run.sku_names)]
     if name == "order":
         lines = [{"sku": sku, "meters": 1 + c % 40}, {"sku": run.sku_names[0], "meters": 1 + a % 7}]
-        return {"lines": lines[: 1 + c % 2], "due_s": None if a % 2 else c % 9999}
+        return {"lines": lines[: 1 + c % 2], "due_in_s": None if a % 2 else c % 9999}
     if name == "delivery":
         return {"loads": [{"sku": sku, "boxes": 1 + c % 6}], "in_s": a % 3000}
     if name in ("block_slot", "free_slot"):

@@ -30,7 +30,7 @@ def a_run(name="r1"):
     ready.set()
     return SimpleNamespace(
         id=name, row=SimpleNamespace(state="running"), board=SimpleNamespace(sequence=2), ready=ready,
-        removed=False, version=f"{name}-1-10",
+        removed=False, version=lambda by: f"{name}-1-10",
     )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def test_what_changes_meanwhile_is_not_kept():
 
     def slots_text(of):
         run.board.sequence += 2
-        run.version = "r1-1-11"
+        run.version = lambda by: "r1-1-11"
         return TEXT
 
     runs.slots_text = slots_text

@@ -39,6 +39,7 @@ from api.registry import (
     RegistryError,
     Repeated,
     RunRow,
+    Settled,
     Stored,
     Unavailable,
     registry_url,
@@ -292,6 +293,7 @@ def test_command_is_stored_whole(registry):
         if_version=40,
         t_ms=None,
         first_fact=None,
+        made=None,
         facts=None,
         accepted_at=rows[2].accepted_at,
         settled_at=None,
@@ -344,7 +346,13 @@ def test_branch_inherits_commands(registry):
     registry.add_command("r1", replace(BLOCK, external_id="wms-17"))
     registry.add_command("r1", BLOCK)
     registry.set_instants("r1", [(1, 1000), (2, 2000)])
-    registry.settle("r1", [(1, "applied", None, 12, 3), (2, "rejected", "blocked already", None, None)])
+    registry.settle(
+        "r1",
+        [
+            Settled(1, "applied", None, 12, 3, {"order": 7}),
+            Settled(2, "rejected", "blocked already", None, None),
+        ],
+    )
     parent = registry.commands("r1")
     copied = [field.name for field in fields(NewCommand) if field.name != "inherited"]
     new = [NewCommand(**{name: getattr(row, name) for name in copied}, inherited=True) for row in parent]
@@ -384,26 +392,38 @@ def test_commands_settle_once(registry):
     """What became of a command stays; a replay may say the same again, and nothing else."""
     registry.add_run(RUN, commands=[BLOCK] * 4)
     new = registry.commands("r1")
-    registry.settle("r1", [(1, "applied", None, 12, 3), (2, "rejected", "blocked already", None, None)])
-    registry.settle("r1", [(3, "expired", "too late", None, None)])
+    registry.settle(
+        "r1",
+        [
+            Settled(1, "applied", None, 12, 3, {"order": 7}),
+            Settled(2, "rejected", "blocked already", None, None),
+        ],
+    )
+    registry.settle("r1", [Settled(3, "expired", "too late", None, None)])
     rows = registry.commands("r1")
     settled = [row.settled_at for row in rows]
     assert rows == [
-        replace(new[0], state="applied", first_fact=12, facts=3, settled_at=settled[0]),
+        replace(new[0], state="applied", first_fact=12, facts=3, made={"order": 7}, settled_at=settled[0]),
         replace(new[1], state="rejected", reason="blocked already", settled_at=settled[1]),
         replace(new[2], state="expired", reason="too late", settled_at=settled[2]),
         new[3],
     ]
     assert all(map(is_now, settled[:3]))
-    registry.settle("r1", [(1, "applied", None, 12, 3), (2, "rejected", "in other words", None, None)])
+    registry.settle(
+        "r1",
+        [
+            Settled(1, "applied", None, 12, 3, {"order": 7}),
+            Settled(2, "rejected", "in other words", None, None),
+        ],
+    )
     with pytest.raises(
         RuntimeError, match=r"^command c1 of run r1 came to \{'state': 'applied', .*, now to \{"
     ):
-        registry.settle("r1", [(4, "applied", None, 15, 1), (1, "applied", None, 13, 3)])
+        registry.settle("r1", [Settled(4, "applied", None, 15, 1), Settled(1, "applied", None, 13, 3)])
     with pytest.raises(NotFound, match=r"^no command 'c5' in run 'r1'$"):
-        registry.settle("r1", [(4, "applied", None, 15, 1), (5, "applied", None, 13, 3)])
+        registry.settle("r1", [Settled(4, "applied", None, 15, 1), Settled(5, "applied", None, 13, 3)])
     with pytest.raises(ValueError, match=r"expected 'applied', 'rejected' or 'expired', found 'accepted'$"):
-        registry.settle("r1", [(4, "applied", None, 15, 1), (4, "accepted", None, None, None)])
+        registry.settle("r1", [Settled(4, "applied", None, 15, 1), Settled(4, "accepted", None, None, None)])
     assert registry.commands("r1") == rows
 
 
@@ -795,7 +815,7 @@ def test_step_may_not_tear_rows(tmp_path, monkeypatch):
     def tears(config, _):
         upgrade(config, "head")
         config.attributes["connection"].exec_driver_sql(
-            "INSERT INTO commands VALUES ('r9', 1, 't', '{}', NULL, 's', NULL, NULL, NULL, NULL, NULL, NULL, NULL, '', NULL, '', 0)"
+            "INSERT INTO commands VALUES ('r9', 1, 't', '{}', NULL, 's', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '', NULL, '', 0)"
         )
 
     upgrade = command.upgrade

@@ -131,6 +131,7 @@ COMMANDS: Final = Table(
     Column("t_ms", BigInteger),
     Column("first_fact", BigInteger),
     Column("facts", BigInteger),
+    Column("made", JSON(none_as_null=True)),
     Column("accepted_at", Instant, nullable=False),
     Column("settled_at", Instant),
     Column("created_by", Words, nullable=False),

@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column("t_ms", sa.BigInteger()),
         sa.Column("first_fact", sa.BigInteger()),
         sa.Column("facts", sa.BigInteger()),
+        sa.Column("made", sa.JSON()),
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("settled_at", sa.DateTime(timezone=True)),
         sa.Column("created_by", sa.Text(), nullable=False),
