@@ -61,6 +61,7 @@ class Server:
             lifespan=self._lifespan,
             docs_url=None,
             redoc_url=None,
+            redirect_slashes=False,
             openapi_tags=document.TAGS,
         )
         for part in (routes.router, live.router, document.router):
@@ -94,7 +95,10 @@ class Server:
             if settings.scenario:
                 await self._start_own()
             self.shell.quick = Quick(runs)
-            self.log.info("server ready", data=str(settings.folder), runs=len(runs.all), current=runs.current)
+            self.log.info(
+                "server ready", host=settings.host, port=settings.port, data=str(settings.folder),
+                runs=len(runs.all), current=runs.current,
+            )  # fmt: skip
             yield
         finally:
             self.log.info("server stopping")
@@ -308,4 +312,6 @@ def allowed_methods(request: Request) -> list[str]:
         match, _ = route.matches({**request.scope, "type": "http"})
         if match != Match.NONE:
             found |= set(getattr(route, "methods", None) or ())
+    if "GET" in found:
+        found.add("HEAD")
     return sorted(found)

@@ -53,6 +53,9 @@ TAGS: Final = [
     {"name": "server", "description": "How the server does."},
 ]
 
+_RETRY_AFTER: Final = {
+    "Retry-After": {"description": "Seconds to wait before another attempt.", "schema": {"type": "integer"}}
+}
 _OPEN: Final = frozenset({"/health", "/ready"})
 _SAFE_SCOPE, _CHANGE_SCOPE = "runs:read", "runs:write"
 
@@ -85,9 +88,43 @@ def _made(app: FastAPI, *, needs_key: bool) -> dict[str, Any]:
         for method, operation in operations.items():
             scope = _SAFE_SCOPE if method == "get" or path == "/allocate" else _CHANGE_SCOPE
             secured = [{"ApiKey": [scope]}, {"Bearer": [scope]}]
+            if method == "get":  # has no body
+                for status in ("408", "413", "415"):
+                    operation["responses"].pop(status, None)
+            for status in ("429", "503"):
+                if status in operation["responses"]:
+                    operation["responses"][status]["headers"] = _RETRY_AFTER
             operation["security"] = [] if path in _OPEN else secured if needs_key else [*secured, {}]
             _put_examples(operation, examples.get(operation["operationId"], {}))
+    _open_answers(described)
     return described
+
+
+def _open_answers(described: dict[str, Any]) -> None:
+    """Leave room in answers for keys to come; what is sent is taken with the keys that are named alone."""
+    schemas = described["components"]["schemas"]
+    sent: set[str] = set()
+    ahead = _named(
+        [operation.get("requestBody", {}) for operations in described["paths"].values()
+         for operation in operations.values()]
+    )  # fmt: skip
+    while ahead:
+        sent |= ahead
+        ahead = set().union(*(_named(schemas[name]) for name in ahead)) - sent
+    for name, schema in schemas.items():
+        if name not in sent and schema.get("additionalProperties") is False:
+            del schema["additionalProperties"]
+
+
+def _named(part: Any) -> set[str]:
+    """The schemas that a part of the document names."""
+    if isinstance(part, list):
+        return set().union(*map(_named, part))
+    if not isinstance(part, dict):
+        return set()
+    reference = part.get("$ref")
+    own = {reference.rpartition("/")[2]} if isinstance(reference, str) else set()
+    return own.union(*map(_named, part.values()))
 
 
 def _scopes_text() -> str:

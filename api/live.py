@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, Request, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.board import STATES, Shown
@@ -239,6 +239,15 @@ def _replace(queue: "asyncio.Queue[str | None]", text: str | None) -> None:
     while not queue.empty():
         queue.get_nowait()
     queue.put_nowait(text)
+
+
+@router.get("/runs/{run}/live", include_in_schema=False)
+async def no_watch(request: Request, run: str) -> None:
+    """What is no WebSocket cannot watch a run."""
+    principal_of(request.scope, READ)
+    request.app.state.runs.get(run)
+    detail = "expected a WebSocket; what it tells is under /runs/{run}/slots, /robots, /kpis as well"
+    raise Problem(426, "upgrade-required", detail, headers={"Upgrade": "websocket"})
 
 
 @router.websocket("/runs/{run}/live")

@@ -80,7 +80,7 @@ PROBLEMS: Final[dict[str, str]] = {
     "forbidden": "The API key does not allow this",
     "not-found": "There is no such thing here",
     "method-not-allowed": "This cannot be done with that",
-    "not-acceptable": "The answer is JSON only",
+    "upgrade-required": "This is a WebSocket",
     "conflict": "This cannot be done as things stand",
     "does-not-fit": "The request has the right form and does not fit what is here",
     "precondition-failed": "It has changed meanwhile",

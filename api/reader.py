@@ -14,6 +14,7 @@ import signal
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from datetime import datetime, time, timedelta
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -337,10 +338,13 @@ def _series(reader: Reader, question: Mapping[str, Any]) -> tuple[dict[str, Any]
     """One series over a stretch of the past."""
     from sim.series import sample
 
-    window = reader.open(question).window(question["t_ms"], question["facts"])
+    run = reader.open(question)
+    stamp = _stamp(run, question["t_ms"], question["facts"])
+    window = run.window(question["t_ms"], question["facts"])
     to_ms = question["t_ms"] if question["to_ms"] is None else min(question["to_ms"], question["t_ms"])
     return {"status": 200}, _encoded(
-        {"run": question["about"]["run"], "facts": question["facts"], "view": "records"}
+        {"run": stamp["run"], "now_s": stamp["t_s"], "time": stamp["time"], "facts": stamp["facts"]}
+        | {"view": "records"}
         | sample(window, question["name"], question["from_ms"], to_ms, question["points"])
     )
 
@@ -405,8 +409,29 @@ def _why(reader: Reader, question: Mapping[str, Any]) -> tuple[dict[str, Any], b
         )  # fmt: skip
     except WhyError as error:
         raise Unanswered(409, "conflict", "; ".join(error.lines)) from None
-    about = {"run": run.id, "t_s": t_ms / 1000, "facts": len(trace), "view": "records"}
-    return {"status": 200}, _encoded({**about, **told})
+    return {"status": 200}, _encoded({**_stamp(run, t_ms, len(trace)), "view": "records", **told})
+
+
+def _values(reader: Reader, question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The scenario of a run: as it began, and as it is now."""
+    from sim.scenario import resolved
+
+    run = reader.open(question)
+    changes = [
+        {"t_s": each["t_ms"] / 1000, "type": each["type"], "args": each["args"]}
+        for each in question["about"]["changes"]
+    ]
+    return {"status": 200}, _encoded({
+        **_stamp(run, question["t_ms"], question["facts"]),
+        "begun_with": question["about"]["resolved"], "now": resolved(run.scenario()), "changes": changes,
+    })  # fmt: skip
+
+
+def _stamp(run: OpenRun, t_ms: int, facts: int) -> dict[str, Any]:
+    """The instant that an answer is of."""
+    start = datetime.combine(run.scenario().time.start, time())
+    local = (start + timedelta(milliseconds=t_ms)).isoformat(timespec="milliseconds")
+    return {"run": run.id, "t_s": t_ms / 1000, "time": local, "facts": facts}
 
 
 # --- what can be chosen ----------------------------------------------------------------------------------
@@ -467,5 +492,6 @@ _QUESTIONS: Final[dict[str, Callable[[Reader, Mapping[str, Any]], tuple[dict[str
     "charts": _charts,
     "accuracy": _accuracy,
     "why": _why,
+    "values": _values,
     "catalogue": _catalogue,
 }

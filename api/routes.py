@@ -324,7 +324,7 @@ for _spec in VIEWS_OVER_HTTP:
             summary=_spec.sentence,
             name=f"{'current_' if _short else ''}{_spec.view}",
             tags=["current run" if _short else "state of a run"],
-            responses={200: _ok(_spec.answer, _spec.sentence), **_ETAGGED, **_STATE_PROBLEMS},
+            responses={200: _ok(_spec.answer, _spec.sentence, headers=_ETAG), **_ETAGGED, **_STATE_PROBLEMS},
         )
 
 
@@ -369,6 +369,19 @@ async def why(
     runs = runs_of(request)
     found = await runs.ready_run(run)
     message = await _while_wanted(request, runs.why(found, int(task), consequences=query.consequences))
+    return Response(message.body, headers={"Cache-Control": "no-cache"}, media_type=JSON)
+
+
+@router.get(
+    "/runs/{run}/scenario",
+    tags=["state of a run"],
+    responses={200: _ok(told.ValuesTold, "The values."), **_STATE_PROBLEMS},
+)
+async def scenario_of_run(request: Request, run: RunName) -> Response:
+    """Every value of a run's scenario: as it began, as it is now, and what commands have changed."""
+    principal_of(request.scope, READ)
+    runs = runs_of(request)
+    message = await runs.ask_else(await runs.ready_run(run), "values")
     return Response(message.body, headers={"Cache-Control": "no-cache"}, media_type=JSON)
 
 

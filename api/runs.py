@@ -1064,6 +1064,8 @@ class Runs:
 
     async def allocate(self, run: Run, boxes: Sequence[Sequence[int]], policy: str | None) -> dict[str, Any]:
         """Which slots boxes would get now; a run that is over is set up again at its end for that."""
+        if run.is_over and not run.holder:
+            await self._wait_until_over(run)  # its worker may be there still, and will not answer
         if run.child is None:
             self._playable(run)
             async with run.lock:

@@ -11,10 +11,11 @@ import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
+from urllib.parse import unquote_plus
 
 from api.logs import Log
 from api.metrics import Metrics
-from api.problems import MEDIA_TYPE, Problem, encoded
+from api.problems import MEDIA_TYPE, Problem, encoded, pointer
 from api.quick import Quick
 from api.security import (
     DATA_HEADERS,
@@ -48,6 +49,9 @@ BODY_S: Final = 10.0
 
 MOST_DEPTH: Final = 32
 """Objects and lists of a body may be nested so deep."""
+
+MOST_NAMES: Final = 50
+"""So many names may stand in a query."""
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _JSON: Final = b"application/json"
@@ -101,7 +105,9 @@ class Shell:
             await send(message)
 
         try:
-            if method == "GET" and not scope["query_string"] and self.quick is not None:
+            if method == "HEAD":  # answered as GET; the protocol leaves the body out
+                scope = {**scope, "method": "GET"}
+            if scope["method"] == "GET" and not scope["query_string"] and self.quick is not None:
                 principal = self._known(scope, headers)
                 if principal is not None and (ready := self.quick.ready(scope["path"])) is not None:
                     status, start, body = ready.messages(headers)
@@ -111,6 +117,8 @@ class Shell:
                     return
             if principal is None:
                 principal = await self._admit(scope, headers)
+            if scope["query_string"]:
+                check_query(scope["query_string"])
             if method not in SAFE:
                 receive = await self._with_body(headers, receive)
             await self._app(scope, receive, sending)
@@ -126,13 +134,18 @@ class Shell:
                 )
         finally:
             route = route or getattr(scope.get("route"), "path", None) or "none"
-            self._count(scope, route, status, time.perf_counter() - begin, principal)
+            self._count(method, scope, route, status, time.perf_counter() - begin, principal)
 
     def _count(
-        self, scope: Scope, route: str, status: int, seconds: float, principal: Principal | None
+        self,
+        method: str,
+        scope: Scope,
+        route: str,
+        status: int,
+        seconds: float,
+        principal: Principal | None,
     ) -> None:
         """Count a request that was answered, and log it if that is wanted."""
-        method = scope["method"]
         self._metrics.answered(method if method in _METHODS else "other", route, status, seconds)
         if self._settings.log_requests or (method not in SAFE and status):
             self._log.info(
@@ -154,7 +167,9 @@ class Shell:
         """Who asks; raises Problem when they are not to be answered."""
         if not scope["path"].startswith("/"):
             raise Problem(400, "bad-request", "expected a path that begins with /")
-        host = headers.get(b"host", b"").decode("latin-1")
+        if b"host" not in headers:
+            raise Problem(400, "bad-request", "expected a header Host, found none")
+        host = headers[b"host"].decode("latin-1")
         if not self._any_name and host_of(host) not in self._names:
             detail = f"this server is not {host[:100]!r}; `meterhouse serve --name` tells it its other names"
             raise Problem(421, "wrong-host", detail)
@@ -239,6 +254,8 @@ class Shell:
     async def _open_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._admit(scope, dict(scope["headers"]))
+            if not scope["path"].endswith("/live"):
+                raise Problem(404, "not-found", "no WebSocket here; a run has one under /runs/{run}/live")
         except Problem as problem:
             await receive()
             await send({
@@ -275,6 +292,17 @@ def key_in(headers: dict[bytes, bytes]) -> str | None:
 def _sent(headers: dict[bytes, bytes]) -> bytes | None:
     """The header that decides who asks, as it was sent."""
     return headers.get(b"x-api-key", headers.get(b"authorization"))
+
+
+def check_query(text: bytes) -> None:
+    """Raise Problem for a name that stands twice in a query: one of its values would be passed over."""
+    names = [unquote_plus(part.partition("=")[0]) for part in text.decode("latin-1").split("&") if part]
+    if len(names) > MOST_NAMES:
+        raise Problem(422, "invalid", f"expected at most {MOST_NAMES} names, found {len(names):,}")
+    twice = sorted({name[:40] for name in names if names.count(name) > 1})
+    if twice:
+        errors = [{"pointer": pointer([name]), "detail": "expected once, found again"} for name in twice]
+        raise Problem(422, "invalid", f"expected each name once, found {twice[0]!r} again", errors=errors)
 
 
 def check_json(text: bytes) -> None:

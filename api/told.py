@@ -169,6 +169,7 @@ class WhyTold(Told):
 
     run: str
     t_s: float
+    time: str
     facts: int
     view: Literal["records"]
     task: TaskOfWhy
@@ -244,6 +245,8 @@ class SeriesTold(Told):
     """A series in buckets, or (`step_s` null) as the steps that it is; each value holds from its time on."""
 
     run: str
+    now_s: float
+    time: str
     facts: int
     view: Literal["records"]
     name: str
@@ -257,6 +260,26 @@ class SeriesTold(Told):
     last: list[float | None] = []
     states: list[str] = Field(default=[], description="of robot_states: what a robot can be about")
     robots: list[dict[str, Any]] = Field(default=[], description="of robot_states: the states of each robot")
+
+
+class ChangeOfScenario(Told):
+    """A command that changed values, when it was carried out."""
+
+    t_s: float
+    type: Literal["set", "change_policy"]
+    args: dict[str, Any]
+
+
+class ValuesTold(Told):
+    """Every value of a run's scenario, as `GET /scenarios/{name}` has them."""
+
+    run: str
+    t_s: float
+    time: str
+    facts: int
+    begun_with: dict[str, Any]
+    now: dict[str, Any] = Field(description="the same after what commands have changed")
+    changes: list[ChangeOfScenario]
 
 
 class Choice(Told):

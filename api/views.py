@@ -2,7 +2,8 @@
 
 A view is a function of an `Instant` and a query; it gives plain values, ready for JSON. Every answer is what
 the records say (`history.OnRecord`): of what nobody in the store knows nothing shows, and nothing can be
-worked out. On the side of the truth the same views tell what is true, and beside it what is recorded where
+worked out; only the number of facts counts them all, and tells by that how much has happened. On the side of
+the truth the same views tell what is true, and beside it what is recorded where
 that differs. Names stand for numbers everywhere but in raw facts; tier columns and tiers count from 1, as on
 stock lists; a null says that nothing applies. Lists come in pages by key: `after` is the last key that was
 seen, `next` the one to ask with. `answers` describes each answer.

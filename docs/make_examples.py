@@ -158,6 +158,7 @@ KEPT: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "values": ("name", "question", "seed", "time", "robots", "policy"),
         "origins": ("question", "time.days", "robots.carry"),
     },
+    "scenario_of_run": {"begun_with": ("name", "robots", "policy"), "now": ("name", "robots", "policy")},
     "scenario_schema": {"properties": ("name", "time", "policy"), "$defs": ("TimeParams", "PolicyParams")},
 }
 """Keys that are kept of large objects."""

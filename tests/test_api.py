@@ -234,7 +234,7 @@ def test_allow_names_all_methods(client):
     with pytest.raises(Refused) as caught:
         client.request("PUT", "/runs/r1")
     assert caught.value.status == 405
-    assert "DELETE, GET, PATCH" in caught.value.detail.replace(" or ", ", ")
+    assert "DELETE, GET, HEAD, PATCH" in caught.value.detail.replace(" or ", ", ")
 
 
 def test_mistakes_of_a_scenario_are_all_told(client):

@@ -1,5 +1,6 @@
 """The API keeps to its own document: schemathesis with every check on, each operation and sequences of them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -27,7 +28,13 @@ def schemathesis(tmp_path, *options):
                 assert time.monotonic() < until
                 time.sleep(0.05)
             client.settled(client.command("count", {"slots": ["2-07-3"]}))
-        command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{server.url}/openapi.json"]
+            described = client.get("/openapi.json")
+        for schema in described["components"]["schemas"].values():
+            if "properties" in schema:  # the document leaves room for keys to come; here there is none
+                schema.setdefault("additionalProperties", False)
+        (tmp_path / "openapi.json").write_text(json.dumps(described))
+        command = [str(Path(sys.executable).with_name("schemathesis")), "run", "openapi.json"]
+        options = ("--url", server.url, *options)
         ran = subprocess.run(
             [*command, "-H", f"X-API-Key: {key}", "--seed", "1", "--request-timeout", "30", *options],
             capture_output=True, text=True, timeout=3000, cwd=tmp_path, check=False,

@@ -92,7 +92,7 @@ def check(told, loaded, task, *, seed=1, log=(), consequences=False):
     how = explain_apart if consequences else explain
     expected = how(loaded, seed, log, task, consequences=consequences, until_ms=until_ms, trace=run.trace)
     assert {key: told[key] for key in expected} == json.loads(json.dumps(expected))
-    assert set(told) - set(expected) == {"run", "t_s", "facts", "view"}
+    assert set(told) - set(expected) == {"run", "t_s", "time", "facts", "view"}
     assert told["verified"]["is_checked"]
     assert told["view"] == "records"
 
