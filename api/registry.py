@@ -16,6 +16,7 @@ import os
 import re
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
@@ -814,7 +815,20 @@ def _remember(connection: Connection, idempotency: Idempotency[R] | None, row: R
 
 
 def _run_row(row: Mapping[Any, Any]) -> RunRow:
-    return RunRow(**row)
+    return RunRow(**{**row, "resolved": _shared(row["scenario_id"], row["resolved"])})
+
+
+def _shared(id: str, resolved: dict[str, Any]) -> dict[str, Any]:
+    """The values of a scenario, the same object for all runs that have the same: nobody changes them."""
+    for known_id, known in _VALUES:
+        if known_id == id and known == resolved:
+            return known
+    _VALUES.appendleft((id, resolved))
+    return resolved
+
+
+_VALUES: Final[deque[tuple[str, dict[str, Any]]]] = deque(maxlen=8)
+"""Scenarios of late, by their ids."""
 
 
 def _command_row(row: Mapping[Any, Any]) -> CommandRow:

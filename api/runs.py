@@ -202,6 +202,12 @@ class Run:
         self.board, self._shown = board, None
         self.slots_made, self.slot_made = None, (-1, {})
 
+    def forget(self) -> None:
+        """Let go of what can be read again: nobody may ask for years."""
+        self.static, self.names = None, {}
+        self.slots_maker, self.slot_set = None, None
+        self.commands, self.commands_loaded = OrderedDict(), False
+
 
 class Runs:
     """All runs, and what can be done with them."""
@@ -264,7 +270,7 @@ class Runs:
     async def start(self) -> None:
         """Bring back what was there when the last server ended, and go on with it."""
         for row in await self.stored(self.registry.runs):
-            self.all[row.id] = Run(row)
+            self.all[row.id] = Run(replace(row, kpis=None))
         current = await self.stored(self.registry.setting, "current")
         self.current = current if current is not None and current in self.all else ""
         for run in self.all.values():
@@ -521,8 +527,9 @@ class Runs:
 
     async def _about(self, run: Run) -> dict[str, Any]:
         """What a reader has to know of a run."""
-        await self._names(run)
-        await self._load_commands(run)
+        while not (run.names and run.commands_loaded):  # it may be forgotten meanwhile
+            await self._names(run)
+            await self._load_commands(run)
         shown = run.shown
         return {
             "run": run.id,
@@ -664,8 +671,12 @@ class Runs:
             raise Problem(507, "storage-full", f"the run cannot be written: {reason}") from error
         from api import worker
 
-        memory = await asyncio.to_thread(self._nursery.memory, Board.size(static.slots, static.robots))
-        child = await self._nursery.start(worker.main, memory, static.slots, static.robots)
+        try:
+            memory = await asyncio.to_thread(self._nursery.memory, Board.size(static.slots, static.robots))
+            child = await self._nursery.start(worker.main, memory, static.slots, static.robots)
+        except (OSError, EOFError) as error:
+            detail = f"no process could be started: {type(error).__name__}: {error}"
+            raise Problem(503, "unavailable", detail) from error
         if run.removed:
             child.kill()
             await child.end()
@@ -844,11 +855,12 @@ class Runs:
         if head.get("where"):
             self.log.error("run failed", run=run.id, reason=head["error"], where=head["where"])
         size = await asyncio.to_thread(_size_of, self.result_of(run))
-        run.row = await self._stored_in_the_end(
+        row = await self._stored_in_the_end(
             self.registry.update_run, run.id, state=head["state"], t_ms=head["t_ms"], facts=head["facts"],
             digest=head["digest"], demand_digest=head["demand_digest"], error=head["error"] or None,
             kpis=head.get("kpis"), limits=head.get("limits"), ended_at=_now(), size_bytes=size,
         )  # fmt: skip
+        run.row = replace(row, kpis=None)
         await self._reject_rest(run)
         run.ready.set()
         self.log.info("run over", run=run.id, state=run.row.state, facts=run.row.facts)
@@ -862,8 +874,11 @@ class Runs:
         while len(self._kept_boards) > BOARDS_KEPT:
             name, _ = self._kept_boards.popitem(last=False)
             other = self.all.get(name)
-            if other is not None and other.id != self.current:
-                other.show(None)
+            if other is None or other.id == self.current:
+                continue
+            other.show(None)
+            if other.child is None and not other.lock.locked():
+                other.forget()
 
     async def _died(self, run: Run, code: int | None) -> None:
         """The process of a run is gone before its time: it is rebuilt, but not for ever."""
