@@ -1,6 +1,7 @@
 """Servers under test seen from outside: their processes, what they come to, and a program that is a little other."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -36,6 +37,20 @@ def wait_until(is_so, timeout_s=30.0):
         assert time.monotonic() < until, "it has not come to be so"
         time.sleep(0.02)
     return found
+
+
+def kill_readers(server):
+    """Kill every process that answers: forked as the workers are, not nicer than the server, and without children."""
+    killed, nice = 0, os.getpriority(os.PRIO_PROCESS, server.process.pid)
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            children = (process / "task" / process.name / "children").read_text().split()
+            is_ours = int(fields[2]) == server.process.pid and int(fields[16]) == nice
+            if is_ours and not children and b"forkserver" in (process / "cmdline").read_bytes():
+                os.kill(int(process.name), 9)
+                killed += 1
+    return killed
 
 
 class Altered(Served):

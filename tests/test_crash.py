@@ -16,6 +16,7 @@ from sim.commands import Entry, replay
 from sim.scenario import load
 from sim.simulation import Simulation, run
 from tests import databases
+from tests.processes import kill_readers
 from tests.servers import Served
 
 database_url = databases.database_url
@@ -188,20 +189,6 @@ def test_dead_reader_is_replaced(tmp_path):
         assert client.get("/stock")["facts"] > 0
         assert kill_readers(server) == 1
         assert client.get("/stock", by="lot")["facts"] > 0
-
-
-def kill_readers(server):
-    """Kill every process that answers: forked as the workers are, not niced, and without children."""
-    killed = 0
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-            children = (process / "task" / process.name / "children").read_text().split()
-            is_ours = int(fields[2]) == server.process.pid and int(fields[16]) == 0
-            if is_ours and not children and b"forkserver" in (process / "cmdline").read_bytes():
-                os.kill(int(process.name), 9)
-                killed += 1
-    return killed
 
 
 def test_lost_database_is_survived(tmp_path, durable_postgres):

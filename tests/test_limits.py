@@ -12,7 +12,7 @@ import pytest
 
 from api.client import Client, Refused
 from sim.trace import MODEL_VERSION
-from tests.processes import wait_until
+from tests.processes import kill_readers, wait_until
 from tests.servers import Served
 
 HOUR = 3600
@@ -304,6 +304,7 @@ def test_lost_facts_are_told(other_model, reader):
     """A run whose facts are not there, or not all, is not told as an empty store."""
     (log,) = Path(other_model.folder / "work" / "r3").glob("facts-*.log")
     log.unlink()
+    assert kill_readers(other_model) == 1  # the next one has nothing at hand
     assert refused(reader, "GET", "/runs/r3/stock").kind == "facts-damaged"
 
 
