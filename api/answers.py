@@ -29,6 +29,11 @@ stock; `late` is past its due time or was handed over behind it."""
 
 COUNT_STATUSES: Final = ("open", "ended")
 
+RACKS: Final = {
+    "boxes": "boxes", "age": "days", "sku": "key", "visits": "boxes", "count": "boxes", "differs": "boxes",
+}  # fmt: skip
+"""What racks can be coloured by, with its unit."""
+
 
 def _among(words: Sequence[str]) -> Callable[[str], str]:
     def check(value: str) -> str:
@@ -190,6 +195,15 @@ class Slot(Answer):
     z_m: float
     last_count: Look | None
     expires_on: Day | None = Field(description="the last day on which all boxes in it are still in date")
+
+
+class Racks(Answer):
+    """One value for each slot, in the order of `/slots`."""
+
+    by: Literal[tuple(RACKS)]  # type: ignore[valid-type]
+    unit: str = Field(description="of the values; key: they number `keys`, from 0")
+    keys: list[str] | None = Field(description="what values stand for that are numbers of names")
+    values: list[int | None] = Field(description="null: it has none")
 
 
 # -- boxes, meters, lots
@@ -451,6 +465,9 @@ class Order(Answer, OrderRow):
     lines: list[OrderLine]
     boxes: list[OrderBox]
     tasks: list[int]
+    time_by_cause_s: dict[str, float] | None = Field(
+        description="what the time from release to hand-over went to, in seconds; null before the hand-over"
+    )
     sentence: str
 
 
@@ -627,6 +644,7 @@ class Kpis(Answer):
 ANSWERS: Final[dict[str, type[Answer]]] = {
     "slots": Slots,
     "slot": Slot,
+    "racks": Racks,
     "boxes": Boxes,
     "box": Box,
     "meters": Meters,

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from api import document, live, routes
+from api import document, live, routes, webpages
 from api.logs import Log
 from api.metrics import Figures, Metrics
 from api.problems import Problem, pointer
@@ -59,12 +59,13 @@ class Server:
             version=version("meterhouse"),
             license_info={"name": "MIT"},
             lifespan=self._lifespan,
+            openapi_url=None,
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
             openapi_tags=document.TAGS,
         )
-        for part in (routes.router, live.router, document.router):
+        for part in (routes.router, live.router, document.router, webpages.router):
             app.router.routes.extend(part.routes)  # one flat list: a router within is looked through twice
         app.add_exception_handler(Problem, _problem)
         app.add_exception_handler(RequestValidationError, _invalid)
@@ -308,7 +309,7 @@ async def _http_problem(request: Request, error: Exception) -> Response:
 def allowed_methods(request: Request) -> list[str]:
     """Every method that some route has under a path; the framework tells those of the first one only."""
     found: set[str] = set()
-    for route in (*routes.router.routes, *document.router.routes):
+    for route in (*routes.router.routes, *document.router.routes, *webpages.router.routes):
         match, _ = route.matches({**request.scope, "type": "http"})
         if match != Match.NONE:
             found |= set(getattr(route, "methods", None) or ())

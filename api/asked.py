@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from api.answers import RACKS
 from sim.allocation import ALIASES, LIVE_POLICIES
 from sim.assets import STATES
 from sim.commands import COMMANDS
@@ -140,6 +141,17 @@ class SlotsQuery(StateQuery):
         None, description=f"how many at most; without it all, in a store of up to {MOST_WHOLE_SLOTS:,} slots"
     )
     cursor: Cursor | Maybe = Field(None, description="`next` of the page before")
+
+
+class RacksQuery(StateQuery):
+    """By what racks are coloured."""
+
+    by: Literal[tuple(RACKS)] = Field(  # type: ignore[valid-type]
+        "boxes",
+        description="boxes in it; age: days since the oldest verification in it; sku: that of most boxes;"
+        " visits: boxes set down or taken so far; count: boxes by which its last count and the records"
+        " parted; differs: boxes whose record is wrong, with view=truth alone",
+    )
 
 
 class StockQuery(StateQuery):

@@ -12,8 +12,8 @@ _MOST: Final = 600
 
 
 def encoded(values: Mapping[str, Any]) -> str:
-    """Values as a cursor."""
-    text = json.dumps(values, separators=(",", ":"), ensure_ascii=True)
+    """Values as a cursor, with their mark: what was changed on its way is none."""
+    text = json.dumps({**values, "c": mark(values)}, separators=(",", ":"), ensure_ascii=True)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -22,16 +22,18 @@ def decoded(
 ) -> dict[str, Any]:
     """The values of a cursor that was made for the same list; raises Problem for any other text.
 
-    It says where the list goes on, `a`, a number or a text; with `instant` also of which state, `f` and `t`.
+    It says where the list goes on, `a`, a number or (`after` is str) digits as a text; with `instant` also of
+    which state, `f` and `t`.
     """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         values = json.loads(base64.urlsafe_b64decode(padded.encode()))
         fits = (
             isinstance(values, dict)
+            and encoded({key: value for key, value in values.items() if key != "c"}) == cursor
             and all(values.get(key) == value for key, value in expected.items())
             and all(_is_number(values.get(key)) for key in ("f", "t") if instant)
-            and (_is_number(values.get("a")) if after is int else type(values.get("a")) is str)
+            and (_is_number if after is int else _is_digits)(values.get("a"))
         )
     except (ValueError, RecursionError):
         fits = False
@@ -43,6 +45,10 @@ def decoded(
 
 def _is_number(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**62
+
+
+def _is_digits(value: object) -> bool:
+    return type(value) is str and value.isascii() and value.isdigit()
 
 
 def mark(query: Mapping[str, Any]) -> str:

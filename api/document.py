@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from api import docspage, told
 from api.keys import SCOPES
+from api.problems import encoded
 from api.routing import new_router
 from sim.scenario import with_limits
 
@@ -157,6 +158,12 @@ def known_examples() -> dict[str, Any]:
 
 
 # --- pages -----------------------------------------------------------------------------------------------
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi_json(request: Request) -> Response:
+    """The document itself."""
+    return Response(encoded(request.app.openapi()), media_type="application/json")
 
 
 @router.get("/docs", include_in_schema=False)

@@ -169,9 +169,13 @@ class OpenRun:
         if self.is_over:
             self._read = -1
 
+    def changes(self, t_ms: int) -> int:
+        """How many commands had changed the scenario at an instant."""
+        return sum(each["t_ms"] <= t_ms for each in self._changes)
+
     def scenario(self, t_ms: int | None = None) -> "Scenario":
         """The scenario as it was at an instant, after what commands had changed; as it is now for None."""
-        count = sum(t_ms is None or each["t_ms"] <= t_ms for each in self._changes)
+        count = len(self._changes) if t_ms is None else self.changes(t_ms)
         found = self._scenarios.get(count)
         if found is None:
             from sim.commands import scenario_after
@@ -263,7 +267,8 @@ def _view(reader: Reader, question: Mapping[str, Any]) -> tuple[dict[str, Any], 
         document["next"] = cursors.encoded(
             {**question["cursor"], "f": instant.facts, "t": instant.t_ms, "a": after}
         )
-    return {"status": 200, "facts": instant.facts, "t_ms": instant.t_ms}, _encoded(document)
+    about = {"facts": instant.facts, "t_ms": instant.t_ms, "changes": run.changes(instant.t_ms)}
+    return {"status": 200, **about}, _encoded(document)
 
 
 def _describe(_: Reader, question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 from fastapi import Body, Header, Path, Query, Request
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from api import answers, asked, cursors, told
 from api.problems import PROBLEMS, Problem, encoded, pointer
@@ -170,9 +170,10 @@ async def _state(
     at_ms, now = None if query.at is None else round(query.at * 1000), run.where
     cursor = getattr(query, "cursor", None)
 
-    def etag_of(where: Where) -> str:
-        is_past = at_ms is not None and (at_ms < now.t_ms or run.is_over)
-        return f'W/"{run.version_at(at_ms or 0) if is_past else run.version(spec.by, where)}"'
+    def etag_of(where: Where, changes: int | None = None) -> str:
+        if at_ms is not None and (at_ms < now.t_ms or run.is_over):
+            return f'W/"{run.version_at(at_ms, changes)}"'
+        return f'W/"{run.version(spec.by, where, changes)}"'
 
     is_there = not keys or (spec.view == "slot" and keys["slot"] in runs.slot_names(run))
     if cursor is None and is_there and (at_ms is None or at_ms <= now.t_ms):
@@ -184,8 +185,12 @@ async def _state(
     if "task_class" in filters:
         filters["class"] = filters.pop("task_class")
     is_plain = at_ms is None and cursor is None and query.view == "records"
-    if is_plain and (text := _at_once(runs, run, spec, query, filters)) is not None:
-        etag = etag_of(run.where)
+    etag = etag_of(run.where)
+    if (
+        is_plain
+        and (text := _at_once(runs, run, spec, query, filters)) is not None
+        and etag == etag_of(run.where)  # the run may have gone on meanwhile
+    ):
         return Response(text, headers={"ETag": etag, "Cache-Control": "no-cache"}, media_type=JSON)
     asking = {**filters, "limit": getattr(query, "limit", None), "after": getattr(query, "after_seq", None)}
     of = {**filters, "w": query.view, **({"s": asking["after"]} if asking["after"] is not None else {})}
@@ -198,7 +203,7 @@ async def _state(
     headers = {"Cache-Control": "no-cache"}
     if cursor is None:
         told_of = Where(message.head["t_ms"], message.head["facts"])
-        headers["ETag"] = etag_of(told_of)
+        headers["ETag"] = etag_of(told_of, message.head["changes"])  # those of before, if one came meanwhile
         if is_plain and spec.view == "slot":
             runs.keep_slot_text(run, keys["slot"], told_of, message.body)
         same = _as_known(headers["ETag"], known)
@@ -271,6 +276,8 @@ VIEWS_OVER_HTTP: Final[tuple[View, ...]] = (
          "One slot with the boxes in it.", ("slot",), short=True, by="day"),
     View("/slots/{slot}/history", "slot_history", asked.HistoryQuery, answers.SlotHistory,
          "What came to a slot and left it, and what was counted, held and blocked.", ("slot",), short=True),
+    View("/racks", "racks", asked.RacksQuery, answers.Racks,
+         "One value for each slot, in the order of the slots, by which to colour racks.", by="day"),
     View("/stock", "stock", asked.StockQuery, answers.Stock,
          "Stock by SKU, lot or zone: on hand, reserved, held, overdue, usable, on order; and what to act on.",
          short=True, by="day"),
@@ -506,9 +513,10 @@ async def _composed(
 def _place(path: Sequence[str | int], sets: Mapping[str, Any], *, is_named: bool) -> str:
     """Where in the body a mistake of a scenario was made."""
     text = dotted(tuple(path))
-    for key in sets:
-        if text == key or text.startswith((f"{key}.", f"{key}[")):
-            rest = [] if text == key else path[key.count(".") + 1 :]
+    for key in sorted(sets, key=len, reverse=True):
+        is_key = text == key or list(path) == [key]
+        if is_key or text.startswith((f"{key}.", f"{key}[")):
+            rest = [] if is_key else path[key.count(".") + 1 :]
             return pointer(["set", key, *rest])
     if is_named and any(key.startswith(f"{text}.") for key in sets):
         return pointer(["set"])
@@ -1010,12 +1018,6 @@ async def list_problems(request: Request) -> Response:
 
 
 # --- the server itself -----------------------------------------------------------------------------------
-
-
-@router.get("/", include_in_schema=False)
-async def front() -> Response:
-    """The front door."""
-    return RedirectResponse("/docs", status_code=307)
 
 
 @router.get(

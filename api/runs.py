@@ -180,22 +180,27 @@ class Run:
             return Where(self.row.t_ms, self.row.facts)
         return Where(shown.head["t_ms"], shown.head["facts"])
 
-    def version(self, by: Literal["facts", "day", "time"], where: Where | None = None) -> str:
+    def version(
+        self, by: Literal["facts", "day", "time"], where: Where | None = None, changes: int | None = None
+    ) -> str:
         """What tells one state of the run from every other.
 
         By facts, which is enough for what only they change; by facts, values that commands have changed, and
-        the day, or the very instant, for what gets older without them. Of now, if not of another instant.
+        the day, or the very instant, for what gets older without them. Of now, if not of another instant and
+        so many changes.
         """
         where = where or self.where
         facts = f"{self.row.id}-{self.row.incarnation}-{where.facts}"
         if by == "facts":
             return facts
-        return f"{facts}-{len(self.changes)}-{where.t_ms // DAY_MS if by == 'day' else where.t_ms}"
+        changes = len(self.changes) if changes is None else changes
+        return f"{facts}-{changes}-{where.t_ms // DAY_MS if by == 'day' else where.t_ms}"
 
-    def version_at(self, t_ms: int) -> str:
-        """The same for an instant of the past, which will not change any more."""
-        changes = sum(each["t_ms"] <= t_ms for each in self.changes)
-        return f"{self.row.id}-at-{t_ms}-{changes}"
+    def version_at(self, t_ms: int, changes: int | None = None) -> str:
+        """The same for an instant of the past, which only a crash can make come otherwise."""
+        if changes is None:
+            changes = sum(each["t_ms"] <= t_ms for each in self.changes)
+        return f"{self.row.id}-{self.row.incarnation}-at-{t_ms}-{changes}"
 
     def show(self, board: Board | None) -> None:
         """Have another board, or none."""
@@ -393,7 +398,7 @@ class Runs:
         run = self.get(name)
         if not run.ready.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(run.ready.wait(), 2.0)
+                await asyncio.wait_for(run.ready.wait(), CONTROL_S)
         if not run.ready.is_set():
             detail = f"run {run.id} is being rebuilt from its log"
             raise Problem(503, "restoring", detail, headers={"Retry-After": "1"})
@@ -516,7 +521,7 @@ class Runs:
                 raise Problem(409, "does-not-fit", detail, errors=[{"pointer": "/at", "detail": detail}])
             return {"t_ms": at_ms, "facts": now.facts if at_ms == now.t_ms else None}
         if where is not None:
-            if where > now:
+            if where.t_ms > now.t_ms or where.facts > now.facts:
                 detail = f"expected an instant up to {now.t_ms / 1000:g} s, which run {run.id} has reached"
                 detail += (
                     f", found {where.t_ms / 1000:g} s: it was brought back, and has not come so far again"

@@ -8,6 +8,7 @@ is counted, and is a problem document when it is no success.
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -42,7 +43,10 @@ PRINCIPAL: Final = "meterhouse.principal"
 """Where the scope of a request has its Principal."""
 
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})
-"""What may be asked without a key anywhere."""
+"""What may be asked without a key anywhere, beside the pages."""
+
+OPEN: Final = Principal("open", frozenset())
+"""Who asks for that."""
 
 BODY_S: Final = 10.0
 """Time in which the body of a request has to be here."""
@@ -55,6 +59,7 @@ MOST_NAMES: Final = 50
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _JSON: Final = b"application/json"
+_SOCKET_PATH: Final = re.compile(r"/runs/[^/]+/live")
 _READABLE_PATH: Final = 300
 _MOST_HOSTS: Final = 100
 
@@ -198,8 +203,8 @@ class Shell:
             if principal.may(READ) and b"sec-websocket-protocol" not in headers:
                 self._keyring.remember(_sent(headers), principal)
             return principal
-        if scope["path"] in OPEN_PATHS and text is None:
-            return Principal("open", frozenset())
+        if text is None and (scope["path"] in OPEN_PATHS or _is_page(scope["path"])):
+            return OPEN
         client = scope["client"][0] if scope.get("client") else ""
         wait_s = self._failures.take(client) if text is not None else 0.0
         if wait_s:
@@ -252,20 +257,24 @@ class Shell:
     # -- sockets --------------------------------------------------------------------------------------
 
     async def _open_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "websocket.http.response.start":
+                message["headers"] = [*message["headers"], *DATA_HEADERS]
+            await send(message)
+
         try:
             await self._admit(scope, dict(scope["headers"]))
-            if not scope["path"].endswith("/live"):
+            if not _SOCKET_PATH.fullmatch(scope["path"]):
                 raise Problem(404, "not-found", "no WebSocket here; a run has one under /runs/{run}/live")
         except Problem as problem:
             await receive()
-            await send({
-                "type": "websocket.http.response.start", "status": problem.status,
-                "headers": [(b"content-type", MEDIA_TYPE.encode())],
+            await sending({
+                "type": "websocket.http.response.start", "status": problem.status, "headers": _head(problem),
             })  # fmt: skip
-            document = encoded(problem.document(scope["path"]))
+            document = encoded(problem.document(scope["path"][:_READABLE_PATH]))
             await send({"type": "websocket.http.response.body", "body": document})
             return
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, sending)
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -287,6 +296,11 @@ def key_in(headers: dict[bytes, bytes]) -> str | None:
         if word.strip().startswith(b"key."):
             return word.strip()[4:].decode("latin-1")
     return None
+
+
+def _is_page(path: str) -> bool:
+    """Whether somebody asks for a page or a part of one, in which there is nothing of the data."""
+    return path in ("/", "/ui") or path.startswith(("/ui/", "/static/"))
 
 
 def _sent(headers: dict[bytes, bytes]) -> bytes | None:
@@ -349,7 +363,7 @@ def _depth(value: Any) -> int:
 
 def _client(principal: Principal, scope: Scope) -> str:
     """Whose limit counts: that of a key, or of the address of somebody who needs none."""
-    if principal.name != "local":
+    if principal.name not in ("local", OPEN.name):
         return principal.name
     return scope["client"][0] if scope.get("client") else ""
 
@@ -359,12 +373,15 @@ async def _tell(problem: Problem, scope: Scope, send: Send) -> None:
     body = encoded(problem.document(scope["path"][:_READABLE_PATH]))
     await send({
         "type": "http.response.start", "status": problem.status,
-        "headers": [
-            (b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode()),
-            *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
-        ],
+        "headers": [*_head(problem), (b"content-length", str(len(body)).encode())],
     })  # fmt: skip
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def _head(problem: Problem) -> list[tuple[bytes, bytes]]:
+    """The headers of a problem document."""
+    more = ((name.lower().encode(), value.encode()) for name, value in problem.headers.items())
+    return [(b"content-type", MEDIA_TYPE.encode()), *more]
 
 
 def principal_of(scope: Scope, *scopes: str) -> Principal:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from api.answers import COUNT_STATUSES, ORDER_STATUSES, SLOT_STATUSES, TASK_STATUSES
+from api.answers import COUNT_STATUSES, ORDER_STATUSES, RACKS, SLOT_STATUSES, TASK_STATUSES
 from sim import control
 from sim.assets import METER_TYPE, STATE_CODES, STATES, UNIT, asset_number
 from sim.calendar import DAY_MS, WorkCalendar
@@ -44,7 +44,7 @@ from sim.history import OnRecord, StoreState, by_records, by_truth, places_kept,
 from sim.kpis import KPIS, limits
 from sim.layout import Layout, LayoutError
 from sim.scenario import Scenario
-from sim.tables import RunFacts, is_first, look_up, meter_changes
+from sim.tables import ORDER_CAUSES, RunFacts, is_first, look_up, meter_changes
 from sim.trace import Columns, Trace
 from sim.tracking import Event, Page, Run, Subject, TrackError, as_json, page_of, subject_of, track
 from sim.words import near, one_of, show
@@ -482,6 +482,76 @@ def _look(instant: Instant, counted: Columns, row: int) -> Row:
         "method": _name(tuple(METHODS), look["method"]), "by": instant.carrier(look["robot"]),
         "recorded": look["recorded"], "seen": look["seen"],
     }  # fmt: skip
+
+
+def racks(instant: Instant, query: Query) -> Row:
+    """One value for each slot, in the order of `slots`, by which racks are coloured. Key: by."""
+    by = _one("by", query.get("by", "boxes"), RACKS)
+    if by == "differs" and instant.side == "records":
+        raise NotFound("by: expected view=truth beside 'differs', which no record tells")
+    found = _RACKS[by](instant)
+    values = [None if value == NONE else value for value in found.tolist()]
+    keys = instant.fixed.skus if by == "sku" else None
+    return {**instant.stamp(), "by": by, "unit": RACKS[by], "keys": keys, "values": values}
+
+
+def _boxes_by_slot(instant: Instant) -> Ints:
+    boxes: Ints = slot_columns(instant)["boxes"]
+    return boxes
+
+
+def _oldest_by_slot(instant: Instant) -> Ints:
+    """Age in days of the oldest verification in each slot, NONE where nothing in it ages."""
+    state, slots = instant.state, instant.layout.slots
+    here = np.flatnonzero((state.place >= 0) & (state.place < slots) & _is_dated(instant))
+    age = np.full(slots, NONE)
+    np.maximum.at(age, state.place[here], instant.today - state.verified_day[here])
+    return age
+
+
+def _sku_by_slot(instant: Instant) -> Ints:
+    """The SKU of most boxes in each slot, the first of several; NONE where there is none."""
+    state, slots, skus = instant.state, instant.layout.slots, len(instant.fixed.skus)
+    here = np.flatnonzero((state.place >= 0) & (state.place < slots))
+    key = state.place[here] * skus + state.sku[here]
+    many = np.bincount(key, minlength=slots * skus).reshape(slots, skus)
+    return np.where(many.any(axis=1), many.argmax(axis=1), NONE)
+
+
+def _visits_by_slot(instant: Instant) -> Ints:
+    """Boxes that were set down in each slot or taken from it so far."""
+    moved, slots = instant.table("box_moved"), instant.layout.slots
+    since = moved["time_ms"] > 0  # the opening is no visit
+    places = np.concatenate([moved["from_place"][since], moved["to_place"][since]])
+    return np.bincount(places[(places >= 0) & (places < slots)], minlength=slots)
+
+
+def _last_count_by_slot(instant: Instant) -> Ints:
+    """By how many boxes the last look at each slot and the records parted; NONE where nobody has looked."""
+    counted = instant.table("slot_counted")
+    apart = np.full(instant.layout.slots, NONE)
+    apart[counted["slot"]] = np.abs(counted["seen"] - counted["recorded"])  # of several the last stays
+    return apart
+
+
+def _differs_by_slot(instant: Instant) -> Ints:
+    """Boxes that are in each slot by truth or records alone, or hold other meters than recorded."""
+    both, slots = instant.both, instant.layout.slots
+    is_astray = both.place != both.recorded_place
+    is_other = ~is_astray & (both.mask != both.recorded_mask)
+    places = np.concatenate([both.place[is_astray | is_other], both.recorded_place[is_astray]])
+    return np.bincount(places[(places >= 0) & (places < slots)], minlength=slots)
+
+
+_RACKS: Final[dict[str, Callable[[Instant], Ints]]] = {
+    "boxes": _boxes_by_slot,
+    "age": _oldest_by_slot,
+    "sku": _sku_by_slot,
+    "visits": _visits_by_slot,
+    "count": _last_count_by_slot,
+    "differs": _differs_by_slot,
+}
+"""What racks can be coloured by, `answers.RACKS`."""
 
 
 # --- boxes -----------------------------------------------------------------------------------------------
@@ -1156,8 +1226,20 @@ def order(instant: Instant, query: Query) -> Row:
         **instant.stamp(), **row, "lines": _lines_of(instant, number),
         "boxes": _boxes_of_order(instant, number),
         "tasks": [int(task) for task in instant.tasks.task[instant.tasks.order == number]],
+        "time_by_cause_s": _causes_of(instant, number, row["handed_over_s"]),
         "sentence": track(instant.run, Subject("order", number), last=0).sentence,
     }  # fmt: skip
+
+
+def _causes_of(instant: Instant, number: int, ended_s: float | None) -> Row | None:
+    """What the time of an order went to, in seconds by cause; None before it is handed over."""
+    if ended_s is None:
+        return None
+    ended = round(ended_s * 1000)
+    facts = RunFacts if instant.side == "truth" else _RecordFacts
+    run = facts(instant.told, instant.scenario, instant.layout, instant.fixed.calendar, ended, ended + 1)
+    [spent] = run.order_causes[run.finished_orders["order"] == number]
+    return {cause: ms / 1000 for cause, ms in zip(ORDER_CAUSES, spent.tolist(), strict=True) if ms}
 
 
 def _lines_of(instant: Instant, number: int) -> list[Row]:
@@ -1643,6 +1725,7 @@ def kpis(instant: Instant, _query: Query) -> Row:
 VIEWS: Final[dict[str, Callable[[Instant, Query], Row]]] = {
     "slots": slots,
     "slot": slot,
+    "racks": racks,
     "boxes": boxes,
     "box": box,
     "meters": meters,

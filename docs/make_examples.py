@@ -68,6 +68,7 @@ QUERIES: Final[dict[str, Json]] = {
     "orders": {"status": "open", **_PAGE},
     "counts": _PAGE,
     "events": {"kind": "count_ended", **_PAGE},
+    "racks": {"by": "age"},
     "search": {"q": "2-07", "limit": 3},
     "series": {"name": "occupancy", "from": 0, "points": 3},
     "why": {"consequences": True},

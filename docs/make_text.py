@@ -238,7 +238,8 @@ class Session:
         return re.sub(rf"\b(localhost|127\.0\.0\.1):{SHOWN_PORT}\b", rf"\1:{self.port}", text)
 
     def _without_port(self, text: str) -> str:
-        return re.sub(rf"\b(localhost|127\.0\.0\.1):{self.port}\b", rf"\1:{SHOWN_PORT}", text)
+        text = re.sub(rf"\b(localhost|127\.0\.0\.1):{self.port}\b", rf"\1:{SHOWN_PORT}", text)
+        return text.replace(f'"port": {self.port},', f'"port": {SHOWN_PORT},')
 
 
 def piped(text: str) -> list[list[str]]:

@@ -521,8 +521,8 @@ def test_times_rise(client):
     """Polling a run that goes on shows times and versions that never fall."""
     name = client.start("luoyang", set={"time.days": 1000}, mode="live", speed="max")["id"]
     seen = []
-    until = time.monotonic() + 1.5
-    while time.monotonic() < until:
+    begin = time.monotonic()
+    while time.monotonic() < begin + 1.5 or (len(set(seen)) <= 3 and time.monotonic() < begin + 30):
         told = client.request("GET", f"/runs/{name}/slots")[2]
         seen.append((told["facts"], told["t_s"]))
     assert all(a <= b for a, b in pairwise(seen))

@@ -151,6 +151,7 @@ def test_twenty_kills_lose_nothing(tmp_path, database_url):
         crash_rounds(server, 20, seed=2)
 
 
+@pytest.mark.timeout(400)
 def test_dead_worker_is_replaced(tmp_path):
     """A run whose process is killed is rebuilt, and ends with its digest; one that always dies has failed."""
     with Served(tmp_path / "data") as server, server.client() as client:
