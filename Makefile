@@ -9,7 +9,7 @@ MAKER  := $(GENERATOR)/.maker-$(call SUM,requirements-generator.lock)
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-config
 
 .DEFAULT_GOAL := help
-.PHONY: help run test slow bench lint pictures examples generated-client lock clean
+.PHONY: help run test slow bench lint statistics pictures examples generated-client lock clean
 help:          ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 18
 $(CORE):
@@ -35,6 +35,8 @@ bench: $(DEV)  ## time the allocation routines
 	$(VENV)/bin/python -m pytest benchmarks --benchmark-enable --benchmark-only
 lint: $(DEV)   ## ruff, mypy and the import map
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
+statistics: $(DEV) ## measure how often intervals hold and the best is selected
+	$(VENV)/bin/python docs/make_statistics.py
 pictures: $(DEV) ## draw the pictures of the documentation
 	$(VENV)/bin/python docs/make_pictures.py
 examples: $(CORE) ## collect the examples of the API from a real server

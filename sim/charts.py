@@ -9,6 +9,7 @@ same facts give the same bytes. `write_picture` makes a drawing a file of its ow
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from html import escape
 from importlib.resources import files
 from io import StringIO
@@ -67,6 +68,23 @@ class Chart(NamedTuple):
     ramp: tuple[str, str] | None = None
     figure: Figure | None = None
 
+    def _repr_svg_(self) -> str:
+        """The drawing, for what shows SVG."""
+        return _picture_svg(self)
+
+    def _repr_html_(self) -> str:
+        """The drawing with its legend, for a notebook: as it is by day or by night."""
+        source = b64encode(_picture_svg(self).encode()).decode()
+        alt = escape(self.alt)
+        image = f'<img alt="{alt}" style="max-width: 100%" src="data:image/svg+xml;base64,{source}">'
+        day, _ = _palettes()
+        legend = "".join(
+            f'<span style="margin-right: 1.2em; white-space: nowrap"><span style="display: inline-block;'
+            f' width: 11px; height: 11px; background: {day[colour]}"></span> {escape(words)}</span>'
+            for colour, words in self.swatches
+        )
+        return f'<figure style="margin: 0">{image}<figcaption>{legend}</figcaption></figure>'
+
 
 # Where the time goes
 
@@ -104,6 +122,7 @@ def time_split(kpis: dict[str, KpiValue]) -> Chart:
         "Shares of the time of an order, of each class of task and of a robot's shifts, by what it goes to.",
         Table(["Time goes to", *(label for label, _, _ in bars)], table),
         [(_cause_name(cause), _CAUSE_WORDS[cause]) for cause in used],
+        figure=figure,
     )
 
 
@@ -191,6 +210,7 @@ def over_time(run: RunFacts) -> Chart:
         "Boxes in slots, boxes received and not stored, waiting tasks and open orders over time.",
         _span_table(run, lines),
         [("accent", "mean"), ("accent-soft", "greatest"), ("band", "day without a shift")],
+        figure=figure,
     )
 
 
@@ -318,6 +338,7 @@ def records_over_time(run: RunFacts) -> Chart:
         "Share of slots whose record is right over time, with the times of errors, finds and counts.",
         _records_table(run, line, marks),
         [("accent", "mean"), ("accent-soft", "down to the least"), ("band", "day without a shift")],
+        figure=figure,
     )
 
 
@@ -378,6 +399,7 @@ def lead_times(run: RunFacts) -> Chart:
         _svg(figure, "lead-times"),
         "Histograms of the order cycle time in shift hours and of the put-away time.",
         Table(["Time", "From, to", "Count", "Share"], rows),
+        figure=figure,
     )
 
 
@@ -431,9 +453,10 @@ def racks(run: RunFacts) -> list[tuple[str, Chart]]:
         ("fill", "Fill: share of box places taken, time mean", fill, 1.0, ("empty", "full")),
         ("visits", "Visits: boxes set down or taken", visits, most, ("none", f"{most:,.0f}")),
     )
+    drawn = {name: _heat_maps(layout, values, top, name) for name, _, values, top, _ in maps}
     return [
-        (title, Chart(_heat_maps(layout, values, top, name), f"Heat map. {title}.", table, (), ramp))
-        for name, title, values, top, ramp in maps
+        (title, Chart(drawn[name][0], f"Heat map. {title}.", table, (), ramp, drawn[name][1]))
+        for name, title, _, _, ramp in maps
     ]
 
 
@@ -442,7 +465,7 @@ def has_narrow_rows(layout: Layout) -> bool:
     return layout.columns <= 26
 
 
-def _heat_maps(layout: Layout, values: Floats, top: float, name: str) -> Markup:
+def _heat_maps(layout: Layout, values: Floats, top: float, name: str) -> tuple[Markup, Figure]:
     panels = list(_panels(layout, values))
     high, wide = (max(matrix.shape[axis] for _, matrix in panels) for axis in (0, 1))
     width = 520.0 if has_narrow_rows(layout) else 1072.0
@@ -469,7 +492,7 @@ def _heat_maps(layout: Layout, values: Floats, top: float, name: str) -> Markup:
         axes.set_yticks([r + 0.5 for r in marks], [str(r + 1) for r in marks])
         axes.tick_params(labelsize=_PT - 1)
         _title(axes, label, rise=9)
-    return _svg(figure, f"racks-{name}")
+    return _svg(figure, f"racks-{name}"), figure
 
 
 def _draw_cells(axes: Axes, matrix: Floats, top: float, heat: int) -> None:
@@ -549,7 +572,8 @@ def stock_age(kpis: dict[str, KpiValue]) -> Chart | None:
     _title(axes, "Meters by days since verification", f"mean {age['value']:.0f} days, n = {age['n']:,}")
     rows = [[f"{days} days", f"{meters:,}", percent(meters / age["n"])] for days, meters in parts.items()]
     alt = "Histogram of the age of the meters in the store at the end."
-    return Chart(_svg(figure, "stock-age"), alt, Table(["Age", "Meters", "Share"], rows))
+    table = Table(["Age", "Meters", "Share"], rows)
+    return Chart(_svg(figure, "stock-age"), alt, table, figure=figure)
 
 
 # The ladder of rules
@@ -1114,8 +1138,8 @@ _FONTS: Final = "system-ui,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',Arial,san
 
 def _palettes() -> tuple[dict[str, str], dict[str, str]]:
     """The colours of the report by day, and what differs by night."""
-    page = (files("sim") / "templates" / "report.html.j2").read_text(encoding="utf-8")
-    blocks = re.findall(r":root \{(.*?)\}", page, re.DOTALL)
+    style = (files("sim") / "templates" / "style.css.j2").read_text(encoding="utf-8")
+    blocks = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     day, night = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in blocks[:2])
     return day, night
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
+from sim.fitcommand import add_commands
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -101,9 +103,27 @@ def run(
     replications: Annotated[
         int, typer.Option(min=1, max=10_000, help="Runs, with seeds counted up from the first.")
     ] = 1,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="As many runs as make the half-width of --kpi at most this share; --replications at most.",
+        ),
+    ] = None,
+    kpi: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A KPI that is to be so precise; order_cycle_time_s if not given."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="Processes for many runs; one a core, none for what is short."),
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Writes a result folder: result.json, facts, report.html."),
+        typer.Option(
+            metavar="DIR",
+            help="Writes a result folder: result.json, facts, report.html; of many runs, what goes on.",
+        ),
     ] = None,
     slice_min: Annotated[
         float | None, typer.Option(metavar="N", help="Advances in slices of N simulated minutes.")
@@ -120,21 +140,32 @@ def run(
     from sim.scenario import build_layout, load
 
     loaded = load(scenario, [*(set_ or ()), *([] if policy is None else [_set_policy(policy)])])
-    if out is not None:
+    is_many = replications > 1 or precision is not None
+    if out is not None and not is_many:
         refuse_folder(out)
+        _refuse_study(out)
+    if kpi and not is_many:
+        raise ResultError(["--kpi: expected --precision or --replications with it, found neither"])
     if slice_min is not None and not slice_min * 60_000 >= 1:
         raise ResultError([f"--slice-min: expected at least a millisecond, found {slice_min:g}"])
     if seed is not None and seed >= 2**63:
         raise ResultError([f"--seed: expected a whole number below {2**63:,}, found {seed}"])
-    if commands is not None and replications > 1:
-        raise ResultError([f"--commands: expected one run, found --replications {replications}"])
+    if commands is not None and is_many:
+        found = f"--replications {replications}" if precision is None else f"--precision {precision:g}"
+        raise ResultError([f"--commands: expected one run, found {found}"])
     first = loaded.scenario.seed if seed is None else seed
     log = []
     if commands is not None:
         log = read_log(commands, loaded.scenario, build_layout(loaded.scenario))
     _note(loaded)
-    if replications > 1:
-        _run_many(loaded, range(first, first + replications), out, json=json)
+    if is_many:
+        from sim.studycli import run_many, words_of
+
+        given = [scenario, *words_of({"set": set_, "policy": policy})]
+        run_many(
+            loaded, first, replications, out, precision=precision, kpi=kpi or (), workers=workers, json=json,
+            given=given,
+        )  # fmt: skip
     else:
         slice_ms = None if slice_min is None else max(1, round(slice_min * 60_000))
         _run_once(loaded, first, out, slice_ms, log, watch=watch, json=json)
@@ -291,20 +322,38 @@ def replay(
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE.svg", help="Draws the policies side by side.")
     ] = None,
+    robot: Annotated[
+        bool, typer.Option("--robot", help="Drives the whole model, robots and people, by the trace.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="With --robot and one policy: writes a result folder."),
+    ] = None,
     set_: SetOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of policies that draw.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of policies that draw; of the run with --robot.")
+    ] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Replays a recorded order trace through policies."""
-    from sim.allocation import POLICIES, rule_named
+    """Replays an order trace through policies or the whole model."""
+    from sim.allocation import LIVE_POLICIES, POLICIES, rule_named
     from sim.replay import ladder
     from sim.replay import replay as replay_trace
     from sim.results import ResultError
     from sim.scenario import load
 
-    rules = [*(POLICIES if all_ else ()), *_rules(policy or ())]
+    every = LIVE_POLICIES if robot else POLICIES
+    rules = list(dict.fromkeys([*(every if all_ else ()), *_rules(policy or ())]))
     if not rules:
         raise ResultError(["replay: expected --policy POLICY or --all, found neither"])
+    if robot:
+        if bound or picture is not None:
+            option = "--bound" if bound else "--picture"
+            raise ResultError([f"{option}: expected a replay without --robot, found one with it"])
+        _replay_whole(trace, load(layout, set_ or ()), rules, seed, out, json=json)
+        return
+    if out is not None:
+        raise ResultError(["--out: expected a replay with --robot, found one without"])
     if picture is not None:
         _refuse_file("--picture", picture, (".svg", ".png"))
     loaded = load(layout, set_ or ())
@@ -376,6 +425,9 @@ def import_(
         table.add_row(name, f"{number:,}")
     table.add_row("time covered", _duration(made.last_time_s))
     console.print(table)
+
+
+add_commands(app)
 
 
 @app.command()
@@ -588,7 +640,7 @@ def stock(
     by: Annotated[str, typer.Option(metavar="WHAT", help="sku, lot or zone.")] = "sku",
     json: JsonOption = False,
 ) -> None:
-    """Says what is in stock on record, what is too old, short or full."""
+    """Says what is in stock on record, what is old, short or full."""
     from sim.control import BY, stock_report
     from sim.results import ResultError, read_result
     from sim.words import near, one_of, show
@@ -607,19 +659,22 @@ def stock(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The result folder of a run.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run or of a study.")],
+    png: Annotated[bool, typer.Option("--png", help="Writes its pictures beside it.")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Writes its figures beside it: of a study, one row a run and KPI.")
+    ] = False,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Writes the same as Parquet.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Writes the report of a result folder again."""
-    from sim.report import write_report
-    from sim.results import read_result
+    """Writes the report of a run, a comparison or a study again."""
+    from sim.studyreport import report_folder
 
-    path = folder / "report.html"
-    write_report(read_result(folder), path)
+    path, more = report_folder(folder, png=png, csv=csv, parquet=parquet)
     if json:
-        _write_json({"report": str(path)})
+        _write_json({"report": str(path), **({"files": [str(each) for each in more]} if more else {})})
     else:
-        _write(f"{path}\n")
+        _write("".join(f"{each}\n" for each in (path, *more)))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -993,7 +1048,7 @@ def _rules(policies: Sequence[str], option: str = "--policy") -> list[str]:
     return names
 
 
-def _set_policy(policy: str) -> str:
+def _set_policy(policy: str, option: str = "--policy") -> str:
     """What --set is given for a policy that a store can follow."""
     import json
 
@@ -1001,10 +1056,10 @@ def _set_policy(policy: str) -> str:
     from sim.ownrule import OwnRuleError
     from sim.words import show
 
-    (name,) = _rules([policy])
+    (name,) = _rules([policy], option)
     if name in OWN_RULES and "departures" in OWN_RULES[name].needs:
         found = f"found {show(name)}, which needs to know when boxes leave: only `meterhouse replay` does"
-        raise OwnRuleError([f"--policy: expected a rule that a store can follow, {found}"])
+        raise OwnRuleError([f"{option}: expected a rule that a store can follow, {found}"])
     return f"policy.allocation={json.dumps(name, ensure_ascii=False)}"
 
 
@@ -1034,6 +1089,74 @@ def _print_verdict(console: "Console", verdicts: Sequence[bool]) -> None:
     verdict = f"{_count(failed, 'check')} of {len(verdicts)} failed" if failed else ""
     style = "bold red" if failed else "bold"
     console.print(verdict or f"all {len(verdicts)} checks hold", style=style, highlight=False)
+
+
+def _replay_whole(
+    trace: Path, loaded: "Loaded", rules: Sequence[str], seed: int, out: Path | None, *, json: bool
+) -> None:
+    """Drive the whole model by a trace, once a policy."""
+    import shutil
+    from tempfile import TemporaryDirectory
+
+    from sim.kpis import RunFacts, limits
+    from sim.replay import STOCK_FILE, robot_run
+    from sim.results import ResultError, refuse_folder, summary, write_result
+
+    if out is not None:
+        if len(rules) > 1:
+            raise ResultError([f"--out: expected one policy, found {len(rules)}"])
+        refuse_folder(out)
+    rows: list[dict[str, Any]] = []
+    with _progress(trace.name) as advance, TemporaryDirectory() as folder:
+        for number, rule in enumerate(rules):
+
+            def advance_one(done: float, number: int = number) -> None:
+                advance((number + done) / len(rules))
+
+            run = robot_run(trace, loaded, rule, Path(folder), seed=seed, progress=advance_one)
+            kpis = run.result.kpis()
+            about = summary(run.result, kpis, limits(RunFacts.of(run.result)))
+            if out is not None:
+                write_result(run.result, out, loaded=run.loaded, about=about)
+                if run.loaded.scenario.initial.stock is not None:
+                    shutil.copyfile(Path(folder) / STOCK_FILE, out / STOCK_FILE)
+            given = {
+                key: about[key] for key in ("scenario_id", "digest", "simulated_s", "facts", "kpis", "limits")
+            }
+            rows.append({
+                "policy": rule, "demand_digest": run.result.trace.demand_digest(), "initial": run.initial,
+                "deliveries": run.deliveries, "orders": run.orders, "open_orders": run.open_orders, **given,
+            })  # fmt: skip
+    if json:
+        _write_json({"trace": str(trace), "scenario": loaded.scenario.name, "seed": seed, "runs": rows})
+        return
+    console, first = _console(), rows[0]
+    title = f"{trace.name} through {loaded.scenario.name}: {_count(first['orders'], 'order')},"
+    title += f" {_count(first['deliveries'], 'truck')}, {_count(first['initial'], 'box', 'boxes')} at time 0"
+    if len(rows) == 1:
+        console.print(_kpi_table(first["kpis"], f"{title}, {first['policy']}", console.width))
+        console.print()
+        console.print(_filled(first["limits"], console), style="bold", highlight=False)
+        console.print(f"\n{first['facts']:,} facts, digest {first['digest']}", soft_wrap=True)
+    else:
+        heads = [text for name in _WHOLE_KPIS.values() for text in (">", name)]
+        table = _table(*heads, ">", "open orders", first="policy", title=title)
+        for row in rows:
+            cells = [_amount(row["kpis"][name]["value"], row["kpis"][name]["unit"]) for name in _WHOLE_KPIS]
+            table.add_row(row["policy"], *cells, f"{row['open_orders']:,}")
+        console.print(table)
+    if out is not None:
+        console.print(f"results in {out}, report in {out / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+_WHOLE_KPIS: Final = {
+    "order_cycle_time_working_s": "cycle time",
+    "late_orders": "late orders",
+    "put_away_time_s": "put-away",
+    "robot_utilisation": "robot busy",
+    "digs": "digs",
+}
+"""What `replay --robot` shows of each of several policies, and how it is headed; times in shift hours."""
 
 
 def _print_score(score: dict[str, Any], title: str) -> None:
@@ -1662,52 +1785,13 @@ def _simulate(
     return simulation.result(), facts
 
 
-def _run_many(loaded: "Loaded", seeds: range, out: Path | None, *, json: bool) -> None:
-    from sim.kpis import KPIS
-    from sim.results import inputs, write_document
-    from sim.scenario import resolved, scenario_id
-    from sim.statistics import t_interval
+def _refuse_study(folder: Path) -> None:
+    """A run replaces the folder of its like; that of a study holds the work of many runs."""
+    from sim.results import ResultError
+    from sim.studybook import BOOK_FILE
 
-    runs: list[dict[str, Any]] = []
-    with _progress(loaded.scenario.name) as advance:
-        for index, seed in enumerate(seeds):
-
-            def advance_one(done: float, index: int = index) -> None:
-                advance((index + done) / len(seeds))
-
-            result, _ = _simulate(loaded, seed, advance_one, None, None, watch=False)
-            values = {name: kpi["value"] for name, kpi in result.kpis().items()}
-            runs.append({"seed": seed, "digest": result.digest, "kpis": values})
-    kpis: dict[str, dict[str, Any]] = {}
-    for name, kpi in KPIS.items():
-        found = [run["kpis"][name] for run in runs if run["kpis"][name] is not None]
-        interval = t_interval(found) if found else None
-        bounds = (interval.low, interval.high) if interval and interval.n > 1 else (None, None)
-        mean = interval.mean if interval else None
-        kpis[name] = {"mean": mean, "low": bounds[0], "high": bounds[1], "n": len(found), "unit": kpi.unit}
-    document = {
-        "scenario": loaded.scenario.name,
-        "scenario_id": scenario_id(loaded.scenario),
-        "simulated_s": loaded.scenario.time.days * 86_400.0,
-        "kpis": kpis,
-        "runs": runs,
-    }
-    if out is not None:
-        write_document({**document, "inputs": inputs(loaded), "resolved": resolved(loaded.scenario)}, out)
-    if json:
-        _write_json({**document, **({"out": str(out)} if out else {})})
-        return
-    title = _title(loaded, f"{len(seeds)} runs, seeds {seeds[0]} to {seeds[-1]}")
-    table = _table(">", "mean", ">", "95 % from", ">", "to", ">", "runs", first="measure", title=title)
-    for name, row in kpis.items():
-        if row["n"]:
-            texts = [_amount(row[key], row["unit"]) for key in ("mean", "low", "high")]
-            table.add_row(_kpi_name(name), *texts, str(row["n"]))
-    console = _console()
-    _print_question(console, loaded)
-    console.print(table)
-    if out is not None:
-        console.print(f"results in {out}", highlight=False, soft_wrap=True)
+    if (folder / BOOK_FILE).exists():
+        raise ResultError([f"{folder}: expected a new, empty or result folder, found that of a study"])
 
 
 def _title(loaded: "Loaded", more: str) -> str:
@@ -1908,6 +1992,18 @@ def _list_commands() -> Rows:
     return _sentences(COMMANDS)
 
 
+def _list_horizons() -> Rows:
+    from sim.figures import HORIZONS
+
+    return [{"name": name, "sentence": sentence} for name, sentence in HORIZONS.items()]
+
+
+def _list_engines() -> Rows:
+    from sim.engines import ENGINES
+
+    return _functions(dict(ENGINES))
+
+
 LISTS: Final[dict[str, tuple[str, Callable[[], Rows]]]] = {
     "policies": ("which slot takes a box (policy.allocation)", _list_policies),
     "retrieval": ("which boxes leave (policy.retrieval)", _list_retrieval),
@@ -1924,6 +2020,8 @@ LISTS: Final[dict[str, tuple[str, Callable[[], Rows]]]] = {
     "kpis": ("what is measured", _list_kpis),
     "facts": ("what a run records", _list_facts),
     "checks": ("what `meterhouse validate` holds against theory", _list_checks),
+    "horizons": ("what counts as one observation of many runs (--horizon)", _list_horizons),
+    "engines": ("where many runs are made (--engine)", _list_engines),
 }
 """What `meterhouse list` knows: a sentence, and the function that gives the rows."""
 
@@ -2120,5 +2218,10 @@ def _close_quietly(stream: Any) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+from sim import studycli as studycli  # noqa: E402 - its commands hang on the app above
+
 if __name__ == "__main__":
-    sys.exit(main())
+    # `python -m sim.cli` makes a second copy of this file: the commands hang on the app of the first.
+    from sim.cli import main as run_first
+
+    sys.exit(run_first())

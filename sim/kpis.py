@@ -27,6 +27,7 @@ from sim.facts import (
     LOOKS,
     LOOSE_RETURN,
     LOST_POSTED,
+    MISSHAPED,
     NEVER,
     NONE,
     NOTED,
@@ -259,6 +260,22 @@ def meters_issued(run: RunFacts) -> KpiValue:
 def boxes_in(run: RunFacts) -> KpiValue:
     """Boxes that passed the receiving scan."""
     return {"value": int(run.measured("box_received")["box"].size)}
+
+
+def gate_read_whole(run: RunFacts) -> KpiValue:
+    """Share of boxes that the receiving gate reads whole, so that nobody checks them by hand."""
+    records, people = run.scenario.records, run.scenario.people
+    by_hand_ms = round(1000 * records.by_hand_s)
+    if not records.scale or not by_hand_ms:
+        return {"value": None, "n": 0}
+    work, began = run.measured("person_work"), run.table("fault_began")
+    received = _chosen(work, work["work"] == RECEIVE)
+    bent = np.isin(received["box"], began["box"][began["cause"] == MISSHAPED])
+    took = received["end"] - received["time_ms"] - bent * round(1000 * run.scenario.faults.misshaped_s)
+    further = round(1000 * (run.scenario.reads.gate_passes - 1) * records.gate_pass_s)
+    least = round(1000 * (people.unload_s + people.receive_s)) + further + by_hand_ms
+    n = int(took.size)
+    return {"value": _ratio((took < least).sum(), n), "n": n}
 
 
 def boxes_out(run: RunFacts) -> KpiValue:
@@ -739,6 +756,7 @@ _CHOICES: Final[dict[str, tuple[tuple[Callable[[RunFacts], KpiValue], str, Bette
     ),
     "Boxes coming in": (
         (boxes_in, "boxes", "neither"),
+        (gate_read_whole, "share", "more"),
         (put_away_time_s, "s", "less"),
         (put_away_backlog, "boxes", "less"),
         (allocation_failures, "times", "less"),

@@ -110,6 +110,15 @@ class DemandParams(Params):
         le=100_000,
         live=True,
     )
+    day_cv: JsonFloat = fact(
+        0.0,
+        "coefficient of variation of a day's mean, lognormal, of kind = 'poisson' and 'hold_fill';"
+        " with 0 the orders of a day are a Poisson number",
+        origin="assumption",
+        ge=0,
+        le=10,
+        live=True,
+    )
     mean_meters: JsonFloat = fact(
         60.0, "mean size of an order", unit="meters", origin="assumption", gt=0, le=1_000_000, live=True
     )
@@ -358,6 +367,12 @@ class OrderBook:
             factor *= campaign.factor
         return factor
 
+    def busyness(self, day: int) -> float:
+        """What a day has of its mean demand, beyond season and weekday: 1 in the mean."""
+        if self.params.day_cv == 0.0:
+            return 1.0
+        return lognormal(self.streams["demand.day"].uniform(day), 1.0, self.params.day_cv)
+
     def time_of_day(self, day: int, u: float) -> int:
         """The instant of a day that a uniform u picks: windows by their share, the rest over the shifts."""
         midnight = day * DAY_MS
@@ -448,7 +463,7 @@ OrderType = Callable[[OrderBook, int], Iterator[OrderSpec]]
 
 def poisson_orders(book: OrderBook, day: int) -> Iterator[OrderSpec]:
     """Random orders: a Poisson number a day with season and windows, lognormal sizes, SKUs by share."""
-    mean = book.params.orders_per_day * book.factor(day)
+    mean = book.params.orders_per_day * book.factor(day) * book.busyness(day)
     count = min(poisson(book.streams["demand.count"].uniform(day), mean), ORDERS_A_DAY)
     yield from sorted((book.order(day, k) for k in range(count)), key=lambda order: order.at_ms)
 

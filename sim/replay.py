@@ -5,6 +5,8 @@ queues. What remains is the choice of slots, and its score is the sum of one-way
 The units at time 0 are placed and not scored. A trace is CSV (or CSV.gz) with the columns
 `seq, time_s, op (in|out), unit, sku` and whatever else it likes. Robots, people and lots are left out: a lot
 is a SKU here, a slot of several boxes counts as reached at its lowest one, and slots take every unit.
+`robot_run` drives the whole model by a trace instead: what arrives and what is ordered, and when, is as
+recorded; robots, people and shifts are those of the scenario.
 
 What a rule must know of the SKUs beforehand (classes, turnover) is learned on the first third of the rows and
 fixed; so every rule is scored on the other two thirds as well. In free stacks a unit goes on top; when one
@@ -25,9 +27,13 @@ from typing import Any, Final, NamedTuple, TextIO
 import numpy as np
 
 from sim.allocation import ALIASES, HORIZON, OWN_RULES, POLICIES, BoxView, SlotIndex, rule_named
+from sim.calendar import DAY_MS
+from sim.commands import Entry
+from sim.commands import replay as replay_log
 from sim.facts import NONE
 from sim.regret import Stays, lower_bound_ms, oracle, stays_of
-from sim.scenario import Loaded, Scenario, build_layout
+from sim.scenario import Loaded, Scenario, build_layout, from_dict, full_boxes, resolved
+from sim.simulation import Result, Simulation
 from sim.slots import Stack
 from sim.streams import Streams
 from sim.travel import Travel
@@ -179,6 +185,164 @@ def ladder(
         "rest_bound_total_s": None if rest_ms is None else rest_ms / 1000,
         "policies": rows,
     }
+
+
+STOCK_FILE: Final = "replayed-stock.csv"
+"""The stock list of a trace's units at time 0, as `robot_run` writes it."""
+
+
+class RobotRun(NamedTuple):
+    """A trace driven through the whole model: the run, the scenario that it was, and what drove it."""
+
+    result: Result
+    loaded: Loaded
+    initial: int
+    """Units in the store at time 0, placed by the rule."""
+    deliveries: int
+    """Trucks: the units that arrive at one instant come on one."""
+    orders: int
+    open_orders: int
+    """Orders that were not handed over by the end."""
+
+
+def robot_run(
+    trace_path: str | Path,
+    loaded: Loaded | Scenario,
+    policy: str,
+    folder: Path,
+    *,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> RobotRun:
+    """Drive the whole model by a trace: each unit a full box that comes, and is ordered, when recorded.
+
+    The run is a scenario, a stock list and a command log like any other. Its scenario is the one given, with
+    the SKUs of the trace (shares of demand from the departures of the first third), no demand and no call-off
+    of its own, and meters of one age, so that FEFO is first in, first out and nothing grows too old. Which
+    box of a SKU leaves is up to the scenario's retrieval rule; an order that finds none waits for stock. The
+    run ends a day after the last row.
+
+    Parameters
+    ----------
+    folder : where the stock list is written, a file `STOCK_FILE`; the run reads it there.
+
+    Raises
+    ------
+    TraceError, ScenarioError
+        With the faults of the trace, of the rule's name, or of what does not fit together.
+    """
+    refuse_unknown([policy])
+    prepared = Prepared(trace_path, loaded)
+    scenario = _driven(prepared, policy, folder, seed)
+    log = _log_of(prepared, scenario)
+    base = loaded if isinstance(loaded, Loaded) else Loaded(scenario, {}, folder, folder, scenario.name)
+    driven = Loaded(scenario, base.origins, folder, base.path, base.shown)
+    simulation = Simulation(driven, seed=seed)
+    replay_log(simulation, log, simulation.end_ms, progress)
+    refused = [given for given in simulation.commands if not given.applied]
+    assert not refused, refused[0]
+    orders = sum(entry.type == "order" for entry in log)
+    initial = sum(time_ms == 0 for time_ms in prepared.events.time_ms)
+    return RobotRun(
+        simulation.result(), driven, initial, len(log) - orders, orders, len(simulation.warehouse.orders)
+    )
+
+
+def _driven(prepared: "Prepared", policy: str, folder: Path, seed: int) -> Scenario:
+    """The scenario of a run that a trace drives; writes its stock list."""
+    events, given = prepared.events, prepared.scenario
+    values = resolved(given)
+    known = {sku["name"]: sku for sku in values["skus"]}
+    wanted = np.zeros(events.skus)
+    here = bytearray(events.units)
+    rows = zip(events.unit, events.sku, strict=True)
+    for unit, sku in itertools.islice(rows, prepared.learned_rows):
+        wanted[sku] += here[unit]
+        here[unit] ^= 1
+    shares = np.maximum(wanted, 0.5) / np.maximum(wanted, 0.5).sum()
+    values["skus"] = [
+        {**known.get(name, {"name": name}), "share": share}
+        for name, share in zip(events.sku_names, shares.tolist(), strict=True)
+    ]
+    stock = _write_stock(prepared, policy, folder, seed)
+    values["time"] |= {"days": events.time_ms[-1] // DAY_MS + 2, "warmup_days": 0}
+    values["initial"] |= {"fill": 0, "stock": stock, "orders": None}
+    values["demand"] |= {
+        "kind": "poisson", "orders_per_day": 0, "campaign": None, "schedule": [], "file": None,
+        "max_age_days": 36_500,
+    }  # fmt: skip
+    values["supply"] |= {
+        "rule": "R,S", "target_fill": 1e-9, "min_boxes": 100_000, "schedule": [], "age_days_min": 0,
+        "age_days_max": 0, "lot_spread_days": 0, "older_chance": 0,
+    }  # fmt: skip
+    values["returns"] |= {"share_here": 0, "sku": None}
+    values["control"] |= {"recalls": []}
+    values["policy"] |= {"allocation": policy}
+    return from_dict(values)
+
+
+def _write_stock(prepared: "Prepared", policy: str, folder: Path, seed: int) -> str | None:
+    """Write the units at time 0 as a stock list, each where the rule puts it; the name of the file."""
+    events, layout = prepared.events, prepared.layout
+    scenario = prepared.scenario
+    full = dict(zip((sku.name for sku in scenario.skus), full_boxes(scenario), strict=True))
+    initial = next((row for row, at in enumerate(events.time_ms) if at), len(events.time_ms))
+    if not initial:
+        return None
+    slots = iter(prepared.play(policy, seed).slots)
+    standing: dict[int, int] = {}
+    for unit in events.unit[:initial]:
+        if unit in standing:
+            del standing[unit]
+        else:
+            standing[unit] = next(slots)
+    with (folder / STOCK_FILE).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["box", "slot", "sku", "lot", "verified_on", "meters"])
+        for row in range(initial):
+            unit, sku = events.unit[row], events.sku[row]
+            if unit in standing:
+                name, slot = events.sku_names[sku], layout.place_name(standing.pop(unit))
+                writer.writerow(
+                    [
+                        f"unit {unit}",
+                        slot,
+                        name,
+                        name,
+                        scenario.time.start,
+                        full.get(name, scenario.boxes.meters_per_box),
+                    ]
+                )
+    return STOCK_FILE
+
+
+def _log_of(prepared: "Prepared", scenario: Scenario) -> list[Entry]:
+    """The rows after time 0 as commands: a truck an instant with arrivals, an order a departure."""
+    events = prepared.events
+    full = dict(zip(events.sku_names, full_boxes(scenario), strict=True))
+    here = bytearray(events.units)
+    log: list[Entry] = []
+    rows = zip(events.time_ms, events.unit, events.sku, strict=True)
+    for time_ms, unit, sku in rows:
+        arrives, name = not here[unit], events.sku_names[sku]
+        here[unit] ^= 1
+        if time_ms == 0:
+            continue
+        last = log[-1] if log else None
+        if not arrives:
+            lines = [{"sku": name, "meters": full[name]}]
+            log.append(Entry(time_ms, len(log) + 1, "order", {"station": 0, "lines": lines}))
+        elif last is not None and last.type == "delivery" and last.t_ms == time_ms:
+            loads = last.args["loads"]
+            same = next((load for load in loads if load["sku"] == name), None)
+            if same is None:
+                loads.append({"sku": name, "boxes": 1})
+            else:
+                same["boxes"] += 1
+        else:
+            loads = [{"sku": name, "boxes": 1}]
+            log.append(Entry(time_ms, len(log) + 1, "delivery", {"loads": loads, "in_s": 0}))
+    return log
 
 
 def refuse_unknown(policies: Iterable[str]) -> None:
@@ -464,6 +628,7 @@ class Events:
     sku: "array[int]" = field(default_factory=lambda: array("q"))
     row: "array[int]" = field(default_factory=lambda: array("q"))
     units: int = 0
+    sku_names: list[str] = field(default_factory=list)
 
     @property
     def skus(self) -> int:
@@ -549,6 +714,7 @@ class _Reader:
                 self.fault(rows.line_num, "", f"{len(head)} cells", str(len(cells)))
         if not self._seq and not self.faults:
             self.fault(None, "", "rows of arrivals and departures", "none")
+        self.events.sku_names = [name.strip() for name in self._skus]
         self._sort()
         self._check()
 

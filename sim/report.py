@@ -34,19 +34,14 @@ def write_report(result: Result, path: Path | str) -> None:
 
 def render(result: Result) -> str:
     """The report of a run as the text of one HTML page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("sim"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
     run, scenario = RunFacts.of(result), result.scenario
     kpis, date_of = compute(run), run.calendar.date_of
     inputs = list(_compare(scenario, type(scenario)(), ""))
     rule = scenario.policy.allocation
     # What the command line says, a rule of the user's among it, a file need not or must not say.
     elsewhere = {"seed", "policy.allocation"} if is_own(rule) else {"seed"}
-    return environment.get_template("report.html.j2").render(
+    return page(
+        "report.html.j2",
         scenario=scenario,
         title=scenario.name or "A run",
         layout=run.layout,
@@ -71,7 +66,7 @@ def render(result: Result) -> str:
         groups={heading: [_kpi_row(name, kpis[name]) for name in names] for heading, names in GROUPS.items()},
         inputs=[row for row in inputs if row.key not in ("name", "question", "seed")],
         lines=[
-            f"{row.key} = {_toml(row.raw)}"
+            f"{row.key} = {toml(row.raw)}"
             for row in inputs
             if row.raw is not None and row.key not in elsewhere
         ],
@@ -81,6 +76,32 @@ def render(result: Result) -> str:
         model_version=run.trace.model_version,
         digest=run.trace.digest(),
     )
+
+
+def page(template: str, **values: Any) -> str:
+    """A page of the templates, with these values in it."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("sim"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    return environment.get_template(template).render(**values)
+
+
+def run_pictures(result: Result) -> Iterator[tuple[str, str, charts.Chart]]:
+    """The charts of a run in the order of its report: a short name, a title, and the chart."""
+    run = RunFacts.of(result)
+    kpis = compute(run)
+    yield "time-by-cause", "Where the time goes", charts.time_split(kpis)
+    yield "over-time", "Over time", charts.over_time(run)
+    if charts.has_records_to_show(run):
+        yield "records", "Records", charts.records_over_time(run)
+    yield "lead-times", "Lead times", charts.lead_times(run)
+    for name, (title, chart) in zip(("fill", "visits"), charts.racks(run), strict=True):
+        yield name, title, chart
+    if (stock_age := charts.stock_age(kpis)) is not None:
+        yield "stock-age", "Age of the stock", stock_age
 
 
 class Card(NamedTuple):
@@ -244,15 +265,15 @@ def _shown(value: Any) -> str:
     """A value for a table."""
     if value is None:
         return "not given"
-    return value if isinstance(value, str) else _toml(value)
+    return value if isinstance(value, str) else toml(value)
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
     """A value as TOML writes it."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(toml, value)) + "]"
     if isinstance(value, float) and math.isinf(value):
         return "inf"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

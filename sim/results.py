@@ -220,12 +220,34 @@ def _own_rule(document: Mapping[str, Any]) -> str:
 
 
 def write_slots(result: Result, path: Path) -> None:
-    """Write one row a slot as Parquet: its place in metres, capacity, mean fill and visits by robots."""
+    """Write one row a slot as Parquet."""
+    columns = slot_table(result)
+    with duckdb_here() as connection:
+        connection.register("slots", columns)
+        quoted = str(path).replace("'", "''")
+        connection.execute(f"COPY (FROM slots ORDER BY slot) TO '{quoted}' (FORMAT parquet)")
+
+
+def kpi_table(result: Result) -> dict[str, Any]:
+    """The KPIs of a run as columns of numpy, one row a KPI; nan where nothing was observed."""
+    from sim.kpis import KPIS
+
+    kpis = result.kpis()
+    numbers = {
+        key: np.array([np.nan if kpi.get(key) is None else float(kpi[key]) for kpi in kpis.values()])
+        for key in ("value", "p50", "p95", "n")
+    }
+    units = np.array([KPIS[name].unit for name in kpis])
+    return {"kpi": np.array(list(kpis)), **numbers, "unit": units}
+
+
+def slot_table(result: Result) -> dict[str, Any]:
+    """The slots of a run as columns of numpy: place in metres, capacity, mean fill and visits by robots."""
     from sim.kpis import slot_fill, slot_visits
     from sim.tables import RunFacts
 
     layout, run = result.layout, RunFacts.of(result)
-    columns: dict[str, Any] = {
+    return {
         "slot": np.arange(layout.slots),
         "name": np.array(layout.names[: layout.slots], dtype=object),
         "row": layout.row,
@@ -239,10 +261,6 @@ def write_slots(result: Result, path: Path) -> None:
         "visits": slot_visits(run),
         "boxes_at_end": _boxes_at_end(run),
     }
-    with duckdb_here() as connection:
-        connection.register("slots", columns)
-        quoted = str(path).replace("'", "''")
-        connection.execute(f"COPY (FROM slots ORDER BY slot) TO '{quoted}' (FORMAT parquet)")
 
 
 def _boxes_at_end(run: "RunFacts") -> Any:
@@ -252,11 +270,17 @@ def _boxes_at_end(run: "RunFacts") -> Any:
 
 
 def _provenance(result: Result, loaded: Loaded) -> dict[str, Any]:
-    versions = {"model": result.trace.model_version, "python": platform.python_version()}
+    made_by = versions(result.trace.model_version)
+    return {"inputs": inputs(loaded), "resolved": resolved(result.scenario), "versions": made_by}
+
+
+def versions(model: str) -> dict[str, str]:
+    """What made a result: the version of the model, of Python, and of the packages that have a say in it."""
+    found = {"model": model, "python": platform.python_version()}
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
-            versions[package] = version(package)
-    return {"inputs": inputs(loaded), "resolved": resolved(result.scenario), "versions": versions}
+            found[package] = version(package)
+    return found
 
 
 def inputs(loaded: Loaded) -> dict[str, dict[str, str]]:

@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache, cached_property
 from hashlib import sha256
@@ -179,6 +179,48 @@ class Loaded:
             if name is not None:
                 found[f"{section}.{key}"] = self.base_dir / name
         return found
+
+    def with_(self, values: Mapping[str, Any]) -> "Loaded":
+        """The same scenario with some values set, by dotted path: `{"robots.carry": 2}`.
+
+        Raises ScenarioError with every mistake in them; this one stays as it is.
+        """
+        data = resolved(self.scenario)
+        lines = [
+            f"{key}: expected a value of the scenario, found {show(key)}"
+            for key, value in values.items()
+            if not put_value(data, key, value)
+        ]
+        if lines:
+            raise ScenarioError(lines)
+        scenario = from_dict(data)
+        origins = {dotted(leaf): "default" for leaf, _ in leaves(scenario)} | self.origins
+        changed_here = [key for key in origins if any(f"{key}.".startswith(f"{each}.") for each in values)]
+        return replace(self, scenario=scenario, origins=origins | dict.fromkeys(changed_here, "with_"))
+
+
+def put_value(data: dict[str, Any], key: str, value: Any) -> bool:
+    """Set a value of a resolved scenario by its dotted path, a number in a list; whether it has a place."""
+    *above, last = key.split(".")
+    holder: Any = data
+    for part in above:
+        if isinstance(holder, list):
+            if not part.isdigit() or int(part) >= len(holder):
+                return False
+            holder = holder[int(part)]
+        elif isinstance(holder, dict):
+            holder = holder.setdefault(part, {})
+        else:
+            return False
+    if isinstance(holder, list):
+        if not last.isdigit() or int(last) >= len(holder):
+            return False
+        holder[int(last)] = value
+    elif isinstance(holder, dict):
+        holder[last] = value
+    else:
+        return False
+    return True
 
 
 def load(path_or_name: str | os.PathLike[str], sets: Sequence[str] = ()) -> Loaded:

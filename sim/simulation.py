@@ -661,6 +661,29 @@ class Result:
         warmup = scenario.time.warmup_days * DAY_MS
         return compute(RunFacts(self.trace, scenario, self.layout, self.calendar, warmup, self.end_ms))
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of a run: what it is, and its KPIs."""
+        from html import escape
+
+        from sim.kpis import KPIS
+
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{escape(str(_short(kpi['value'])))}</td>"
+            f"<td>{escape(KPIS[name].unit)}</td></tr>"
+            for name, kpi in self.kpis().items()
+        )
+        days = f"{self.end_ms / DAY_MS:g} days"
+        told = f"{self.scenario.name}: {days}, seed {self.seed}, digest {self.digest[:16]}"
+        head = "<tr><th>KPI</th><th>value</th><th>unit</th></tr>"
+        return f"<p>{escape(told)}</p><table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+
+
+def _short(value: Any) -> Any:
+    """A number as a table shows it; a dash where nothing was observed."""
+    if value is None:
+        return "\N{EN DASH}"
+    return f"{value:.6g}" if isinstance(value, float) else value
+
 
 def run(
     scenario: "Scenario | Loaded", seed: int | None = None, progress: Callable[[float], None] | None = None

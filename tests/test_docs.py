@@ -32,6 +32,11 @@ def make_pictures() -> Iterator[ModuleType]:
     yield from _imported("make_pictures")
 
 
+@pytest.fixture
+def make_screenshots() -> Iterator[ModuleType]:
+    yield from _imported("make_screenshots")
+
+
 def _imported(name: str) -> Iterator[ModuleType]:
     sys.path.insert(0, str(DOCS))
     try:
@@ -578,13 +583,14 @@ def test_links_lead_somewhere(page: str) -> None:
             assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}, target
 
 
-def test_pictures_are_shown(make_pictures: ModuleType) -> None:
+def test_pictures_are_shown(make_pictures: ModuleType, make_screenshots: ModuleType) -> None:
     """Every picture of docs/ is drawn by the project, stands on a page, is light and needs no network."""
     stored = {path.name for path in DOCS.iterdir() if path.suffix in (".svg", ".png")}
     studies = make_pictures.NEED_STUDY.items()
-    assert stored == set(make_pictures.PICTURES) - {
+    drawn = set(make_pictures.PICTURES) - {
         picture for picture, name in studies if not (DOCS / "studies" / f"{name}.json").is_file()
     }
+    assert stored == drawn | {f"{name}.png" for name in make_screenshots.PICTURES}
     pages = "".join(_text(page) for page in PAGES)
     for name in sorted(stored):
         assert name in pages

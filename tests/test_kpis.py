@@ -24,6 +24,7 @@ from sim.kpis import (
     slot_visits,
 )
 from sim.layout import Layout, LayoutParams
+from sim.mishaps import RecordParams
 from sim.orders import DemandParams
 from sim.people import PeopleParams
 from sim.robots import RobotParams
@@ -103,6 +104,7 @@ class Story:
             people=PeopleParams(count=people),
             demand=DemandParams(),
             policy=PolicyParams(),
+            records=RecordParams(),
             time=SimpleNamespace(warmup_days=warmup),
         )
         return RunFacts(trace, scenario, layout, WorkCalendar(calendar, START), start, end)

@@ -1,7 +1,9 @@
 """The replay of order traces: hand-worked totals, a slow second implementation, what a rule may know, faults in words."""
 
+import csv
 import gzip
 import hashlib
+import json
 import math
 from collections.abc import Sequence
 from itertools import islice, takewhile
@@ -13,9 +15,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sim.allocation import HORIZON, OWN_RULES, POLICIES, BoxView, Rule, SlotView
+from sim.cli import main
+from sim.commands import Entry, log_as_json, read_log
 from sim.facts import NONE
-from sim.replay import MOST_FAULTS, NEVER_MS, Prepared, TraceError, read_events, replay
-from sim.scenario import Scenario, from_dict, load
+from sim.replay import (
+    MOST_FAULTS,
+    NEVER_MS,
+    STOCK_FILE,
+    Prepared,
+    TraceError,
+    read_events,
+    replay,
+    robot_run,
+)
+from sim.scenario import Scenario, ScenarioError, from_dict, load
 from sim.streams import Streams
 from tests.slow_replay import (
     RULES,
@@ -668,3 +681,156 @@ def test_unknown_policy() -> None:
     line = r"^policy: expected one of .*, found 'closest', did you mean 'closest-open'\?$"
     with pytest.raises(TraceError, match=line):
         replay(SYNTHETIC, RACK_A, "closest")
+
+
+# -- The whole model ------------------------------------------------------------------------------------
+
+ROUND_THE_CLOCK = 'calendar.shifts=[["00:00", "24:00"]]'
+
+
+def exogenous(run: Any) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """When which SKU was ordered, and when which came, by name."""
+    trace, names = run.result.trace, run.result.names["skus"]
+    lines = trace.table("order_line")
+    came = trace.table("box_created")
+    ordered = [
+        (t, names[sku]) for t, sku in zip(lines["time_ms"].tolist(), lines["sku"].tolist(), strict=True)
+    ]
+    boxes = zip(came["time_ms"].tolist(), came["sku"].tolist(), came["truck"].tolist(), strict=True)
+    return ordered, [(t, names[sku]) for t, sku, truck in boxes if truck != NONE]
+
+
+def test_robot_run_keeps_the_instants(tmp_path: Path) -> None:
+    """Every order is released, and every box arrives, at its recorded instant, and of its SKU."""
+    run = robot_run(SYNTHETIC, load("rack_a", [ROUND_THE_CLOCK]), "closest-open", tmp_path)
+    with SYNTHETIC.open(encoding="utf-8") as file:
+        rows = [(round(float(row["time_s"]) * 1000), row["op"], row["sku"]) for row in csv.DictReader(file)]
+    ordered, came = exogenous(run)
+    assert sorted(ordered) == sorted((t, sku) for t, op, sku in rows if op == "out")
+    assert sorted(came) == sorted((t, sku) for t, op, sku in rows if op == "in" and t)
+    # 200 rows: 12 at time 0, 90 arrivals, 98 departures, as synthetic_200.md has it.
+    assert (run.initial, run.deliveries, run.orders, run.open_orders) == (12, 90, 98, 0)
+
+
+def test_robot_run_starts_where_the_rule_puts_units(tmp_path: Path) -> None:
+    """The units at time 0 stand in the slots that the rule names, in the stock list and in the run."""
+    run = robot_run(SYNTHETIC, RACK_A, "farthest-open", tmp_path)
+    prepared = Prepared(SYNTHETIC, RACK_A)
+    slots = [prepared.layout.place_name(slot) for slot in prepared.play("farthest-open").slots[:12]]
+    with (tmp_path / STOCK_FILE).open(encoding="utf-8") as file:
+        assert [row["slot"] for row in csv.DictReader(file)] == slots
+    moved = run.result.trace.table("box_created")
+    first = moved["place"][moved["time_ms"] == 0].tolist()
+    assert first == [prepared.layout.place(slot) for slot in slots]
+
+
+def test_robot_run_is_a_run_with_a_log(tmp_path: Path) -> None:
+    """Scenario, seed, stock list and command log give the same facts again; the log can be kept as JSON."""
+    run = robot_run(SYNTHETIC, RACK_A, "random", tmp_path, seed=5)
+    again = robot_run(SYNTHETIC, RACK_A, "random", tmp_path, seed=5)
+    assert again.result.digest == run.result.digest
+    assert robot_run(SYNTHETIC, RACK_A, "random", tmp_path, seed=6).result.digest != run.result.digest
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps({"commands": log_as_json(run.result.commands)["commands"]}), encoding="utf-8")
+    log = read_log(path, run.loaded.scenario, run.result.layout)
+    assert log == [Entry(*given[:4]) for given in run.result.commands]
+    assert len(log) == 188
+
+
+def test_robot_run_shares_demand_between_rules(tmp_path: Path) -> None:
+    """Every rule meets the same orders and trucks: one demand digest, other travel."""
+    runs = [robot_run(SYNTHETIC, RACK_A, rule, tmp_path) for rule in ("closest-open", "farthest-open")]
+    near, far = (run.result for run in runs)
+    assert near.trace.demand_digest() == far.trace.demand_digest()
+    put_away = [run.kpis()["put_away_time_s"]["value"] for run in (near, far)]
+    assert put_away[0] < put_away[1]
+    assert exogenous(runs[0]) == exogenous(runs[1])
+
+
+def test_arrivals_of_one_instant_share_a_truck(tmp_path: Path) -> None:
+    """Units of one instant come on one truck, and an order that comes first waits for stock."""
+    path = write(
+        tmp_path / "t.csv",
+        "0,32400,in,a,x,1\n1,32400,in,b,y,1\n2,32400,in,c,x,1\n3,32401,out,c,x,1\n4,36000,in,d,z,1\n5,36000,out,d,z,1\n",
+    )
+    run = robot_run(path, load("tiny"), "closest-open", tmp_path)
+    given = [(entry.t_ms, entry.type, entry.args) for entry in run.result.commands]
+    assert given[0] == (
+        32_400_000,
+        "delivery",
+        {"loads": [{"sku": "x", "boxes": 2}, {"sku": "y", "boxes": 1}], "in_s": 0},
+    )
+    assert [each[:2] for each in given[1:]] == [
+        (32_401_000, "order"), (36_000_000, "delivery"), (36_000_000, "order"),
+    ]  # fmt: skip
+    assert run.loaded.scenario.initial.stock is None
+    assert (run.deliveries, run.orders, run.open_orders) == (2, 2, 0)
+    short = run.result.trace.table("line_short")["time_ms"].tolist()
+    assert short == [32_401_000, 36_000_000]  # nothing was unloaded yet
+    assert run.result.trace.table("truck_arrived")["boxes"].tolist() == [3, 1]
+
+
+def test_robot_run_has_no_demand_of_its_own(tmp_path: Path) -> None:
+    """Whatever the scenario asks for and calls off, only the trace comes: demand, campaign and lists are off."""
+    sets = ["demand.orders_per_day=50", "demand.campaign.factor=5", "supply.rule=s,Q", ROUND_THE_CLOCK]
+    run = robot_run(SYNTHETIC, load("rack_a", sets), "closest-open", tmp_path)
+    plain = robot_run(SYNTHETIC, load("rack_a", [ROUND_THE_CLOCK]), "closest-open", tmp_path)
+    assert exogenous(run) == exogenous(plain)
+    assert len(exogenous(run)[0]) == 98
+
+
+def test_rule_that_knows_departures_cannot_drive(tmp_path: Path) -> None:
+    """A rule that must know when boxes leave is refused by the whole model, in words; so is an unknown one."""
+    with pytest.raises(ScenarioError, match="needs to know when boxes leave"):
+        robot_run(SYNTHETIC, RACK_A, "duration-of-stay", tmp_path)
+    with pytest.raises(TraceError, match="did you mean 'closest-open'"):
+        robot_run(SYNTHETIC, RACK_A, "closest", tmp_path)
+
+
+def test_real_trace_through_the_model(wepa258: Path, tmp_path: Path) -> None:
+    """The real trace drives the reference store: every departure is ordered and handed over."""
+    run = robot_run(wepa258, load("luoyang"), "closest-open", tmp_path)
+    assert (run.initial, run.orders, run.open_orders) == (190, 2693, 0)
+    ordered, came = exogenous(run)
+    assert (len(ordered), len(came)) == (2693, 2654)
+    created = run.result.trace.table("box_created")["time_ms"]
+    handed_over = run.result.trace.table("order_handed_over")["order"]
+    # 2,844 units, of which 151 remain, as SOURCE.md says.
+    assert (len(created), len(created) - len(handed_over)) == (2844, 151)
+
+
+def test_robot_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command shows policies side by side, writes a result folder for one, and JSON."""
+    command = ["replay", str(SYNTHETIC), "--layout", "rack_a", "--robot"]
+    assert main([*command, "--policy", "closest-open", "--policy", "random"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("synthetic_200.csv through rack_a: 98 orders, 90 trucks, 12 boxes at time 0\n")
+    assert [line.split()[0] for line in out.splitlines()[3:]] == ["closest-open", "random"]
+    folder = tmp_path / "run"
+    assert main([*command, "--policy", "closest-open", "--out", str(folder), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    (row,) = document["runs"]
+    assert (row["orders"], row["open_orders"]) == (98, 0)
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert result["digest"] == row["digest"]
+    assert len(result["commands"]) == 188
+    assert (folder / STOCK_FILE).is_file()
+    assert main(["why", str(folder), "3", "--json"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--robot", "--bound"], "--bound: expected a replay without --robot, found one with it"),
+        (
+            ["--robot", "--picture", "x.svg"],
+            "--picture: expected a replay without --robot, found one with it",
+        ),
+        (["--out", "x"], "--out: expected a replay with --robot, found one without"),
+        (["--robot", "--policy", "random", "--out", "x"], "--out: expected one policy, found 2"),
+    ],
+)
+def test_robot_command_refuses(capsys: pytest.CaptureFixture[str], args: list[str], line: str) -> None:
+    """Options that do not go together end in one line and code 2."""
+    code = main(["replay", str(SYNTHETIC), "--layout", "rack_a", "--policy", "closest-open", *args])
+    assert (code, capsys.readouterr().err) == (2, f"{line}\n")

@@ -10,11 +10,17 @@ from hypothesis import strategies as st
 
 from sim.statistics import (
     Interval,
+    Precision,
+    batch_means,
+    bonferroni,
     certify_sample,
     chance_of_meeting,
+    family,
     paired,
     poisson_interval,
     proven_accuracy,
+    quantile_interval,
+    quantile_ranks,
     share_interval,
     t_interval,
 )
@@ -190,6 +196,219 @@ class TestShare:
         """Counts that cannot be and levels that are none are errors in words."""
         with pytest.raises(ValueError, match=text):
             share_interval(k, n, level)
+
+
+class TestFamily:
+    def test_level_is_shared_out(self):
+        """Five comparisons at 95 % are made at 99 % each."""
+        assert bonferroni(0.95, 5) == pytest.approx(0.99, rel=1e-15)
+        assert bonferroni(0.9, 1) == 0.9
+
+    def test_known_adjusted_chances(self):
+        """Each p is worked out by hand, and multiplied as Bonferroni and Holm say."""
+        # Two pairs have one degree of freedom, where t is the tangent: differences d - 1 and d + 1 have mean d,
+        # s = sqrt 2 and t = d, so p = 1 - 2 atan(d) / pi; d = tan((1 - p) pi / 2).
+        chances = [0.04, 0.01, 0.03]
+        pairs = []
+        for p in chances:
+            d = math.tan((1 - p) * math.pi / 2)
+            pairs.append(([d - 1, d + 1], [0.0, 0.0]))
+        found = {how: family(pairs, 0.95, how) for how in ("none", "bonferroni", "holm")}
+        for result in found.values():
+            assert [each.p for each in result] == pytest.approx(chances, rel=1e-9)
+        assert [each.adjusted for each in found["none"]] == pytest.approx([0.04, 0.01, 0.03])
+        assert [each.adjusted for each in found["bonferroni"]] == pytest.approx([0.12, 0.03, 0.09])
+        # 3 x 0.01, then 2 x 0.03, then the larger of 1 x 0.04 and what went before.
+        assert [each.adjusted for each in found["holm"]] == pytest.approx([0.06, 0.03, 0.06])
+        assert [each.differs for each in found["none"]] == [True, True, True]
+        assert [each.differs for each in found["holm"]] == [False, True, False]
+
+    @given(st.lists(st.lists(st.floats(-9, 9), min_size=4, max_size=4), min_size=1, max_size=6), levels)
+    def test_verdict_agrees_with_interval(self, rows, level):
+        """With Bonferroni a difference is one exactly when its interval leaves 0 out; Holm finds those too."""
+        pairs = [(row, [0.0] * 4) for row in rows]
+        for each, by_holm, row in zip(family(pairs, level), family(pairs, level, "holm"), rows, strict=True):
+            assert each.interval == t_interval(row, bonferroni(level, len(rows)))
+            assert by_holm.interval == each.interval
+            assert by_holm.adjusted <= each.adjusted
+            # At the very edge either may come first by a rounding.
+            if abs(each.adjusted - (1 - level)) > 1e-9:
+                assert each.differs == (0.0 not in each.interval)
+
+    def test_certain_and_unknown(self):
+        """Equal differences are certain, equal values no difference, and one pair says nothing."""
+        sure, same = family([([2.0, 3.0], [1.0, 2.0]), ([2.0, 3.0], [2.0, 3.0])])
+        assert (sure.p, sure.differs) == (0.0, True)
+        assert (same.p, same.differs) == (1.0, False)
+        assert family([([2.0], [1.0])])[0].adjusted == 1.0
+        assert family([]) == []
+
+    def test_senseless_input_is_refused(self):
+        """Another correction, no comparison and pairs of different length are errors in words."""
+        with pytest.raises(ValueError, match="none, bonferroni or holm, found 'tukey'"):
+            family([([1.0], [2.0])], correction="tukey")
+        with pytest.raises(ValueError, match="at least one comparison, found 0"):
+            bonferroni(0.95, 0)
+        with pytest.raises(ValueError, match="found 2 and 1"):
+            family([([1.0, 2.0], [1.0])])
+
+
+class TestPrecision:
+    def test_known_stop(self):
+        """The rule holds from the third value on, and stops two later when it looks two ahead."""
+        # 90, 110: half-width 12.706 x 14.14 / sqrt 2 = 127; 90, 110, 100: 4.3027 x 10 / sqrt 3 = 24.8; with another
+        # 100: 3.1824 x 8.165 / 2 = 13.0; another: 2.7764 x 7.071 / sqrt 5 = 8.8; another: 2.5706 x 6.325 / sqrt 6 = 6.6.
+        values = [90.0, 110.0, 100.0, 100.0, 100.0, 100.0]
+        assert Precision(0.25, start=2, look_ahead=0).stops_at(values) == 3
+        assert Precision(0.25, start=2, look_ahead=2).stops_at(values) == 5
+        assert Precision(13.1, relative=False, start=2, look_ahead=0).stops_at(values) == 4
+        assert Precision(0.09, start=2, look_ahead=1).stops_at(values) == 6
+        assert Precision(0.09, start=2, look_ahead=2).stops_at(values) is None
+        assert Precision(0.25, start=4, look_ahead=0).stops_at(values) == 4
+
+    def test_luck_does_not_stop(self):
+        """Three values that happen to agree stop a rule that does not look ahead, and only that."""
+        values = [100.0, 100.1, 99.9, 300.0, 20.0, 180.0, 90.0, 400.0, 10.0]
+        assert Precision(0.2, start=3, look_ahead=0).stops_at(values) == 3
+        assert Precision(0.2, start=3).stops_at(values) is None
+
+    def test_least_replications(self):
+        """Values that all agree take the first ten and five more."""
+        assert Precision(0.2).stops_at([7.0] * 14) is None
+        assert Precision(0.2).stops_at([7.0] * 40) == 15
+        assert Precision(0.2).foreseen([]) == 15
+
+    @given(
+        st.lists(st.floats(-50, 100), min_size=2, max_size=30),
+        st.sampled_from([0.1, 0.5, 2.0]),
+        st.integers(0, 3),
+        st.booleans(),
+    )
+    def test_first_stop_by_definition(self, values, wish, look_ahead, relative):
+        """It is the first number at which so many intervals in a row are narrow, each looked at on its own."""
+        rule = Precision(wish, relative=relative, start=3, look_ahead=look_ahead)
+
+        def narrow(n, slack):
+            interval = t_interval(values[:n])
+            width = wish * abs(interval.mean) if relative else wish
+            return interval.high - interval.mean <= width * (1 + slack) + slack
+
+        def first(slack):
+            for n in range(3 + look_ahead, len(values) + 1):
+                if all(narrow(m, slack) for m in range(n - look_ahead, n + 1)):
+                    return n
+            return math.inf
+
+        stop = rule.stops_at(values)
+        # Another way to add up may decide a tie otherwise.
+        assert first(1e-9) <= (stop or math.inf) <= first(-1e-9)
+        assert rule.stops_at([*values, 1e6, -1e6]) == stop if stop else True
+
+    def test_foreseen_replications(self):
+        """Half the half-width takes four times the replications; a wish that is met takes no more."""
+        # As above: five values, half-width 8.8 around 100; for 4.39 it takes 5 x (8.78 / 4.39)^2 = 20, and 5 ahead.
+        values = [90.0, 110.0, 100.0, 100.0, 100.0]
+        half = t_interval(values).high - 100.0
+        assert Precision(half / 2 * 1.0001, relative=False, start=5).foreseen(values) == 25
+        assert Precision(9.0, relative=False, start=2, look_ahead=0).foreseen(values) == 5
+        assert Precision(9.0, relative=False, start=2, look_ahead=0).is_met(values)
+        assert not Precision(8.0, relative=False, start=2, look_ahead=0).is_met(values)
+        assert Precision(0.1).foreseen([-1.0, 1.0]) == 1_000_000
+
+    @pytest.mark.parametrize(
+        ("given", "text"),
+        [
+            ({"half_width": 0.0}, "half-width above 0, found 0.0"),
+            ({"half_width": 0.1, "start": 1}, "at least 2 replications to start with, found 1"),
+            ({"half_width": 0.1, "look_ahead": -1}, "look ahead from 0, found -1"),
+            ({"half_width": 0.1, "level": 1.0}, "level between 0 and 1, found 1.0"),
+        ],
+    )
+    def test_senseless_input_is_refused(self, given, text):
+        """Wishes that cannot be met are errors in words."""
+        with pytest.raises(ValueError, match=text):
+            Precision(**given)
+
+
+class TestBatchMeans:
+    def test_batches_by_hand(self):
+        """Seven values in three batches leave out the first; the interval is that of the three means."""
+        # Batches (1, 3), (5, 5), (9, 9): means 2, 5, 9, around 16/3.
+        found = batch_means([100.0, 1.0, 3.0, 5.0, 5.0, 9.0, 9.0], batches=3)
+        assert found.interval == t_interval([2.0, 5.0, 9.0])
+        assert (found.size, found.left_out) == (2, 1)
+        # Squares (10/3)^2 + (1/3)^2 + (11/3)^2 = 222/9, steps 3^2 + 4^2 = 25: 1 - 25 / (2 x 222/9) = 0.49324.
+        assert found.lag_1 == pytest.approx(0.493243, abs=1e-6)
+        # At most 1.645 x sqrt(1/8) = 0.58.
+        assert found.independent
+
+    def test_drift_is_noticed(self):
+        """Means that climb resemble their neighbours; means that alternate do not."""
+        assert not batch_means([float(i) for i in range(60)]).independent
+        assert batch_means([float(i % 2) for i in range(20)]).independent
+        assert batch_means([3.0] * 20).independent
+
+    @pytest.mark.parametrize(
+        ("n", "batches", "text"),
+        [(19, 20, "at least 20 observations, one a batch, found 19"), (9, 2, "at least 3 batches, found 2")],
+    )
+    def test_senseless_input_is_refused(self, n, batches, text):
+        """Too few observations or batches are errors in words."""
+        with pytest.raises(ValueError, match=text):
+            batch_means([1.0] * n, batches=batches)
+
+
+class TestQuantiles:
+    @pytest.mark.parametrize(
+        ("n", "share", "ranks"),
+        [
+            (20, 0.5, (6, 15, 0.9586)),
+            (100, 0.5, (40, 61, 0.9648)),
+            (100, 0.95, (90, 100, 0.9826)),
+            # 0.5^5 = 0.03 of five values all lie on one side: more than 2.5 %, so neither bound is a value.
+            (5, 0.5, (0, 6, 1.0)),
+            (6, 0.5, (1, 6, 1 - 2 / 64)),
+        ],
+    )
+    def test_known_ranks(self, n, share, ranks):
+        """The ranks are those of the tables."""
+        found = quantile_ranks(n, share)
+        assert (found.low, found.high) == ranks[:2]
+        assert found.coverage == pytest.approx(ranks[2], abs=5e-5)
+
+    @given(st.integers(1, 60), st.sampled_from([0.05, 0.3, 0.5, 0.9, 0.95]), levels)
+    def test_ranks_by_the_binomial(self, n, share, level):
+        """The ranks are as close as either tail allows, every probability added up one by one."""
+        low, high, coverage = quantile_ranks(n, share, level)
+        tail = (1 - level) / 2
+        below = [math.fsum(binomial(i, n, share) for i in range(k + 1)) for k in range(-1, n + 1)]
+        # below[k] is P(fewer than k values lie below the quantile).
+        assert (below[low] <= tail + 1e-12) if low else below[1] > tail - 1e-12
+        assert below[low + 1] > tail - 1e-12
+        assert (1 - below[high] <= tail + 1e-12) if high <= n else 1 - below[n] > tail - 1e-12
+        assert 1 - below[high - 1] > tail - 1e-12
+        assert coverage == pytest.approx(below[min(high, n + 1)] - below[low], abs=1e-12)
+        assert coverage >= level - 1e-12
+
+    def test_bounds_are_values(self):
+        """Of twenty values the sixth and the fifteenth hold the median, whatever their order."""
+        values = [float(7 * i % 20) for i in range(20)]
+        assert quantile_interval(values, 0.5) == Interval(9.5, 5.0, 14.0, 20)
+
+    def test_too_few_for_a_bound(self):
+        """Twenty values say nothing about how high the 95th percentile is."""
+        found = quantile_interval([float(i) for i in range(20)], 0.95)
+        # Between 18 and 19: 19 x 0.95 = 18.05.
+        assert found.mean == pytest.approx(18.05)
+        assert (found.low, found.high) == (16.0, math.inf)
+        assert quantile_interval([4.0], 0.5) == Interval(4.0, -math.inf, math.inf, 1)
+
+    def test_senseless_input_is_refused(self):
+        """No values and shares that are none are errors in words."""
+        with pytest.raises(ValueError, match="at least one replication, found 0"):
+            quantile_interval([], 0.5)
+        with pytest.raises(ValueError, match=r"share between 0 and 1, found 1\.0"):
+            quantile_ranks(5, 1.0)
 
 
 def ways_to_find(slots, wrong, counted):

@@ -71,6 +71,19 @@ export function get(path, query = {}, signal = undefined) {
   return send("GET", text ? `${path}?${text}` : path, undefined, { signal });
 }
 
+/** A list in all its pages, up to ten of them. @param {string} path @param {string} name of the list @param {Record<string, unknown>} query */
+export async function all(path, name, query = {}) {
+  const found = [];
+  let cursor = null;
+  for (let page = 0; page < 10; page++) {
+    const told = await get(path, { ...query, limit: 200, cursor });
+    found.push(...told[name]);
+    cursor = told.next;
+    if (cursor === null) break;
+  }
+  return found;
+}
+
 /** Do something that is to be done once, however often the connection breaks. */
 export function post(path, body) {
   const once = [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -26,7 +26,7 @@ const STYLES = ["", "two", "three"];
  */
 export function chart(host, what, opened = null) {
   const read = make("div", { class: "read" });
-  const picture = node("svg", { role: "img", tabindex: -1 });
+  const picture = node("svg", { role: "img" });
   const box = make("figure", { class: `panel chart${opened ? " clicks" : ""}`, id: `chart-${what.id}` }, make("h3", {}, what.title), read, picture);
   host.append(box);
   /** @type {Line[]} */

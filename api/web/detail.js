@@ -5,7 +5,7 @@
  * something of it has changed, so that whoever reads it, or has it read, is not disturbed.
  */
 
-import { Refused, wordsOf } from "./api.js";
+import { all, Refused, wordsOf } from "./api.js";
 import { clock, lang, number, span, t } from "./i18n.js";
 import { link } from "./link.js";
 import { make } from "./make.js";
@@ -58,7 +58,7 @@ export function detail(page, host) {
   async function refresh(isNow = false, version = 0) {
     if (!open || isBusy) return;
     const now = performance.now();
-    if (!isNow && (version === facts || now - last < EVERY_MS || open.kind === "lead")) return;
+    if (!isNow && (version === facts || now - last < EVERY_MS || open.kind === "lead" || page.at() !== null)) return;
     [isBusy, last, facts] = [true, now, version];
     const asked = open;
     try {
@@ -73,7 +73,7 @@ export function detail(page, host) {
   }
 
   async function told_of({ kind, name }) {
-    if (kind === "lead") return { kpis: await page.get("/kpis"), late: await page.get("/orders", { status: "late", limit: 200 }), orders: await lastOrders() };
+    if (kind === "lead") return { kpis: await page.get("/kpis"), late: await all(page.path("/orders"), "orders", { status: "late", at: page.at() }), orders: await lastOrders() };
     const path = PATHS[kind] + encodeURIComponent(name);
     const view = kind === "slot" && page.isTruth() ? "truth" : null;
     const [thing, past] = await Promise.all([

@@ -3,7 +3,7 @@
  * address: run, chosen thing, colour, view, instant, language.
  */
 
-import { get, post, send, wordsOf } from "./api.js";
+import { all, get, post, send, wordsOf } from "./api.js";
 import { cards } from "./cards.js";
 import { chart, stateBars } from "./chart.js";
 import { colours } from "./colour.js";
@@ -155,10 +155,11 @@ function whole(message) {
   if (message.k) takeFigures(message.k);
 }
 
-let changed = [];
+/** Slots that have changed since the last drawing. @type {Set<number>} */
+const changed = new Set();
 
 function frame(message) {
-  changed.push(...model.follow(message));
+  for (const slot of model.follow(message)) changed.add(slot);
   takeHead(message);
   if (message.k) takeFigures(message.k);
 }
@@ -176,13 +177,12 @@ function takeFigures(figures) {
 function draw() {
   time.follow(model.live.t);
   if (model.past === null) {
-    racks.update([...new Set(changed)]);
+    racks.update([...changed]);
     solid?.update();
     strip.update(page.figures);
     if (page.figures?.limits) byId("limits").lastElementChild.textContent = limitsIn(page.figures.limits);
   }
-  if (changed.some((slot) => slot === model.chosen)) pane.refresh(false, state.facts);
-  changed = [];
+  changed.clear();
   header();
   const now = performance.now();
   if (now - chartsDrawn > CHARTS_MS) {
@@ -375,8 +375,8 @@ async function lists() {
   const [from, to] = stretch();
   try {
     const [bars, late, open_, stock] = await Promise.all([
-      get(page.path("/series"), { name: "robot_states", from, to, points: 400 }), get(page.path("/orders"), { status: "late", limit: 200 }),
-      get(page.path("/orders"), { status: "open", limit: 200 }), get(page.path("/stock")),
+      get(page.path("/series"), { name: "robot_states", from, to, points: 400 }), all(page.path("/orders"), "orders", { status: "late" }),
+      all(page.path("/orders"), "orders", { status: "open" }), get(page.path("/stock")),
     ]);
     stateBars(byId("bars"), bars, model.start);
     orders(late, open_);
@@ -397,8 +397,8 @@ function fill(host, rows, none) {
 
 function orders(late, open_) {
   const rows = [
-    ...late.orders.slice(-20).reverse().map((order) => make("li", {}, link("order", order.order, `${t("kind.order")} ${order.order}`), ` ${order.station} · ${number(order.meters)} ${t("unit.meters")} `, make("span", { class: "badge bad" }, t("order.late")))),
-    ...open_.orders.filter((order) => !order.late).slice(0, 20).map((order) => make("li", {}, link("order", order.order, `${t("kind.order")} ${order.order}`), ` ${order.station} · ${number(order.meters)} ${t("unit.meters")} `,
+    ...late.slice(-20).reverse().map((order) => make("li", {}, link("order", order.order, `${t("kind.order")} ${order.order}`), ` ${order.station} · ${number(order.meters)} ${t("unit.meters")} `, make("span", { class: "badge bad" }, t("order.late")))),
+    ...open_.filter((order) => !order.late).slice(0, 20).map((order) => make("li", {}, link("order", order.order, `${t("kind.order")} ${order.order}`), ` ${order.station} · ${number(order.meters)} ${t("unit.meters")} `,
       make("span", { class: `badge ${order.status === "short" ? "warn" : ""}` }, t(`order.${order.status}`)))),
   ];
   fill(byId("orders"), rows, t("orders.none"));
@@ -413,9 +413,8 @@ function alerts(stock) {
   fill(byId("alerts"), rows, t("alerts.none"));
 }
 
-function alertWords(alert) {
-  const about = alert.sku ?? alert.zone ?? alert.lot ?? "";
-  return [about, alert.sentence ?? alert.text ?? "", alert.value === undefined || alert.value === null ? "" : number(alert.value)].filter(Boolean).join(" · ");
+function alertWords({ key, text, found, limit }) {
+  return lang === "en" ? text : t("alert.found", { key, found: number(found), limit: number(limit) });
 }
 
 for (const name of ["orders", "alerts"]) {
@@ -485,7 +484,7 @@ byId("by").addEventListener("change", async (event) => put("colour", await colou
 
 document.addEventListener("keydown", (event) => {
   const isField = /^(INPUT|SELECT|TEXTAREA|BUTTON|A|SUMMARY)$/.test(document.activeElement?.tagName ?? "") || document.querySelector("dialog[open]");
-  if (event.key === "/" && !/^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName ?? "")) {
+  if (event.key === "/" && !document.querySelector("dialog[open]") && !/^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName ?? "")) {
     byId("find").focus();
     event.preventDefault();
   } else if (event.key === " " && !isField) {

@@ -8,7 +8,7 @@ const PAGES = { live: "/ui/", compare: "/ui/compare", runs: "/ui/runs", help: "/
 /** Fill the head's <nav>; the page at hand is marked. @param {keyof typeof PAGES} here */
 export function pages(here) {
   const links = Object.entries(PAGES).map(([name, path]) =>
-    make("a", { href: address(path), "aria-current": name === here ? "page" : false, id: `to-${name}` }, t(name)));
+    make("a", { href: address(path), "aria-current": name === here ? "page" : false, id: `page-${name}` }, t(name)));
   const other = lang === "zh" ? "en" : "zh";
   const change = make("a", { id: "language", lang: other === "zh" ? "zh-CN" : "en", hreflang: other }, other === "zh" ? "中文" : "English");
   const point = () => {

@@ -40,7 +40,7 @@ async function look() {
     runs = (await get("/runs", { limit: 100 })).runs;
     draw();
     await Promise.all(runs.slice(0, 30).map(addKpis));
-    note.textContent = "";
+    note.textContent = runs.length ? "" : t("runs.none");
   } catch (error) {
     note.textContent = wordsOf(error);
   }
@@ -308,7 +308,7 @@ async function begin() {
   document.title = `${t("runs")} · meterhouse`;
   const heads = ["", t("more.name"), t("more.scenario"), t("runs.state"), t("runs.length"), ...KEY_KPIS.map(kpiName), ""];
   const table = make("table", { class: "runlist" },
-    make("thead", {}, make("tr", {}, ...heads.map((text, index) => make("th", { scope: "col", class: index >= 5 && index < 9 ? "n" : "" }, text)))), list);
+    make("thead", {}, make("tr", {}, ...heads.map((text, index) => (text ? make("th", { scope: "col", class: index >= 5 ? "n" : "" }, text) : make("td", {}))))), list);
   const jump = make("button", { type: "button", class: "main" }, t("sf.title"));
   jump.addEventListener("click", () => use("luoyang"));
   place.replaceChildren(

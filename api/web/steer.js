@@ -3,7 +3,7 @@
  * said, stands in the run's command log, and what it made is opened.
  */
 
-import { get, post, wordsOf } from "./api.js";
+import { all, get, post, wordsOf } from "./api.js";
 import { clock, t } from "./i18n.js";
 import { link } from "./link.js";
 import { make } from "./make.js";
@@ -130,15 +130,7 @@ export function steer(page, bar, log) {
 
   /** The run's command log, the newest first. */
   async function list() {
-    let cursor = null;
-    let commands = [];
-    for (let pages = 0; pages < 10; pages++) {
-      const told = await get(page.path("/commands"), { limit: 200, cursor }).catch(() => null);
-      if (!told) break;
-      commands = [...commands, ...told.commands].slice(-60);
-      cursor = told.next;
-      if (!cursor) break;
-    }
+    const commands = (await all(page.path("/commands"), "commands").catch(() => [])).slice(-60);
     log.replaceChildren(commands.length ? make("ul", {}, ...commands.reverse().map(row)) : make("p", { class: "muted" }, t("commands.none")));
   }
 

@@ -26,14 +26,14 @@ export function split(causes) {
 export function leadTime({ kpis, late, orders }, page) {
   const causes = kpis.kpis.order_time_by_cause_s;
   const cycle = kpis.kpis.order_cycle_time_s;
-  const lateOnes = late.orders.slice(-12).reverse();
+  const lateOnes = late.slice(-12).reverse();
   return [
     make("p", { class: "muted" }, t("lead.what", { orders: number(causes.n ?? 0) })),
     cycle.value === null ? null : make("dl", {}, make("dt", {}, t("lead.mean")), make("dd", {}, span(cycle.value)), make("dt", {}, "P95"), make("dd", {}, span(cycle.p95))),
     causes.parts ? split(causes.parts) : make("p", { class: "muted" }, t("card.no_orders")),
     make("h3", {}, t("lead.late")),
     lateOnes.length ? make("ul", { class: "events" }, ...lateOnes.map((order) => make("li", {}, link("order", order.order, `${t("kind.order")} ${order.order}`), ` ${order.station}, `,
-      make("span", { class: "bad" }, t("order.late_by", { span: span(order.late_s ?? late.t_s - order.due_s) }))))) : make("p", { class: "muted" }, t("lead.none_late")),
+      make("span", { class: "bad" }, t("order.late_by", { span: span(order.late_s ?? kpis.t_s - order.due_s) }))))) : make("p", { class: "muted" }, t("lead.none_late")),
     orders.length ? make("h3", {}, t("lead.last")) : null,
     orders.length ? make("div", { class: "crumbs" }, ...orders.map((order) => link("order", order))) : null,
   ];
