@@ -750,12 +750,15 @@ def test_other_pictures_are_refused(tmp_path, name):
 
 
 def test_page_charts_as_pictures(tmp_path):
-    """A chart of the report becomes an SVG too; as pixels it is refused, for it has no figure."""
+    """A chart of the report becomes an SVG or a PNG; without a figure there is no PNG of it."""
     chart = charts.over_time(RunFacts.of(two_days()))
     write_picture(chart, tmp_path / "run.svg")
     ElementTree.fromstring((tmp_path / "run.svg").read_text(encoding="utf-8"))
-    with pytest.raises(PictureError, match=r"expected a name in \.svg, found 'run\.png'$"):
-        write_picture(chart, tmp_path / "run.png")
+    write_picture(chart, tmp_path / "run.png")
+    with Image.open(tmp_path / "run.png") as image:
+        assert image.size[0] == 2 * 1072
+    with pytest.raises(PictureError, match=r"expected a name in \.svg, found 'none\.png'$"):
+        write_picture(chart._replace(figure=None), tmp_path / "none.png")
 
 
 def test_picture_half_written(tmp_path):
