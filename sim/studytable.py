@@ -12,6 +12,7 @@ digests tell whether they have been made again.
 import csv
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
@@ -120,7 +121,7 @@ class Findings:
             list(_cells(found)),
             {} if scenario is None else _plain(resolved(scenario)),
             inputs(base) if isinstance(base, Loaded) else {},
-            list(command),
+            [_FOLDERS.sub(r"\1", word) for word in command],
             versions(MODEL_VERSION),
             "" if study is None else study.path.read_text(encoding="utf-8"),
         )
@@ -155,6 +156,9 @@ class Findings:
         text = json.dumps(whole, ensure_ascii=False, indent=1, allow_nan=False)
         _replaced(folder, RESULT_FILE, lambda path: path.write_text(text + "\n", encoding="utf-8"))
 
+
+_FOLDERS: Final = re.compile(r"""(^|[=,"'])(?:~?/|[A-Za-z]:[/\\])(?:[^,="']*[/\\])?""")
+"""Where a file stands on this machine, in a word of a command: nobody else needs it."""
 
 KINDS: Final[dict[type, str]] = {
     Comparison: "compare",

@@ -505,6 +505,25 @@ def test_legend_wraps_and_text_is_cut():
     assert studypictures._cut("short", 100) == "short"
 
 
+@pytest.mark.parametrize(
+    ("word", "kept"),
+    [
+        ("/home/ann/my store.toml", "my store.toml"),
+        (
+            "policy.allocation=random,/tmp/a/my_rules.py:nearest",
+            "policy.allocation=random,my_rules.py:nearest",
+        ),
+        ("C:\\stores\\peak.toml", "peak.toml"),
+        ("~/peak.toml", "peak.toml"),
+        ("stores/peak.toml", "stores/peak.toml"),
+        ("robots.carry=1,2", "robots.carry=1,2"),
+    ],
+)
+def test_folders_are_left_out(word, kept):
+    """A command in a report names files, not where they stand on a machine."""
+    assert Findings.of(three(), command=["compare", word]).command == ["compare", kept]
+
+
 def test_kept_without_a_command(tmp_path):
     """What was run from Python says its seeds instead of a command."""
     keep_study(three(), tmp_path, load("tiny"))
