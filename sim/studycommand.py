@@ -57,7 +57,7 @@ def study(
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Answers a question in a sentence, with its interval and what it rests on."""
+    """Answers a question in a sentence, and says what it rests on."""
     from sim.scenario import load
     from sim.study import answer
     from sim.studychart import write

@@ -640,6 +640,7 @@ OTHER = {
     "demand.mean_meters": (3, {}),
     "demand.size_cv": (0, {}),
     "demand.cap_boxes": (1, {}),
+    "demand.day_cv": (1.5, {}),
     "demand.full_box_share": (1.0, {}),
     "demand.due_h": (1.0, {}),
     "demand.windows": ([], {}),
