@@ -475,7 +475,7 @@ class _Answering:
                 line.append((group.x, found.mean))
         for (x0, y0), (x1, y1) in pairwise(line):
             if (y0 <= 0 < y1) or (y1 <= 0 < y0):
-                return f"{x0 + (x1 - x0) * y0 / (y0 - y1):.3g}"
+                return amount(float(f"{x0 + (x1 - x0) * y0 / (y0 - y1):.3g}"), "")
         if not line:
             return "nowhere"
         return f"nowhere from {line[0][0]:g} to {line[-1][0]:g}"
@@ -567,7 +567,8 @@ class _Answering:
         if decides.kind == "best":
             pairs = many - 1 if decides.baseline else many * (many - 1) // 2
             notes.append(
-                f"Intervals hold together with 95 %, corrected for {pairs} comparisons (Bonferroni)."
+                f"Intervals hold together with 95 %, corrected for {pairs}"
+                f" comparison{'s' * (pairs != 1)} (Bonferroni)."
             )
         elif decides.kind == "limit":
             notes.append(
@@ -964,24 +965,25 @@ def told(found: Interval | None, unit: str) -> str:
     """A mean with its interval in words: 12.1 (11.4 to 12.8) min."""
     if found is None:
         return "nothing observed"
-    scale, shown = scaled(max(abs(found.mean), abs(found.low) if math.isfinite(found.low) else 0), unit)
-    mean = _figure(found.mean * scale, shown)
-    if not math.isfinite(found.low) or found.low == found.high:
-        return _with_unit(mean, shown)
-    low, high = _figure(found.low * scale, shown), _figure(found.high * scale, shown)
-    return _with_unit(f"{mean} ({low} to {high})", shown)
+    known = math.isfinite(found.low) and found.low != found.high
+    scale, shown = scaled(abs(found.mean), unit)
+    values = [value * scale for value in (found[:3] if known else found[:1])]
+    places = _places(values, shown)
+    mean, *bounds = (_figure(value, places) for value in values)
+    return _with_unit(f"{mean} ({bounds[0]} to {bounds[1]})" if bounds else mean, shown)
 
 
 def between(low: float, high: float, unit: str) -> str:
     """Two numbers in the same unit: 1.2 to 3.4 min."""
     scale, shown = scaled(max(abs(low), abs(high)), unit)
-    return _with_unit(f"{_figure(low * scale, shown)} to {_figure(high * scale, shown)}", shown)
+    places = _places([low * scale, high * scale], shown)
+    return _with_unit(f"{_figure(low * scale, places)} to {_figure(high * scale, places)}", shown)
 
 
 def amount(value: float, unit: str) -> str:
     """A number with its unit as people read it: seconds as minutes or hours, shares as per cent."""
     scale, shown = scaled(abs(value), unit)
-    return _with_unit(_figure(value * scale, shown), shown)
+    return _with_unit(_figure(value * scale, _places([value * scale], shown)), shown)
 
 
 def scaled(size: float, unit: str) -> tuple[float, str]:
@@ -997,15 +999,23 @@ def _with_unit(text: str, unit: str) -> str:
     return f"{text} {unit}" if unit else text
 
 
-def _figure(value: float, unit: str) -> str:
-    """Three digits that say something, thousands apart."""
-    size = abs(value)
-    if size >= 100 or value == int(value):
-        text = f"{value:,.0f}"
-    elif size >= 10:
-        text = f"{value:.2f}" if unit == "%" and size > 99 else f"{value:.1f}"
-    else:
-        text = f"{value:.2f}" if size >= 0.1 or unit == "%" else f"{value:.3g}"
+def _places(values: Sequence[float], unit: str) -> int:
+    """Decimals of numbers that stand together: so many that the largest shows three digits."""
+    if all(value == int(value) for value in values):
+        return 0
+    size = max(map(abs, values))
+    if unit == "%" and size > 99:
+        return 2
+    if size >= 100:
+        return 0
+    if size >= 10:
+        return 1
+    return 2 if size >= 0.1 or unit == "%" else min(6, 2 - math.floor(math.log10(size)))
+
+
+def _figure(value: float, places: int) -> str:
+    """A number with thousands apart, and no sign before nothing."""
+    text = f"{value:,.{places}f}"
     return text[1:] if text.startswith("-") and not text.strip("-0.,") else text
 
 

@@ -252,7 +252,7 @@ def test_the_best_wins(tmp_path: Path) -> None:
     # Differences are 8 - 10 = -2, and -0.1 or +0.1 with it: s = 0.2 / sqrt(3) = 0.115, s / 2 x 3.182 = 0.184.
     # Each cell alone: two robots s = 0.115, half-width 0.184; one robot twice that.
     assert found.answer == (
-        "two robots wins over one robot by -2 (-2.18 to -1.82) s: 8 (7.82 to 8.18) s and 10 (9.63 to 10.4) s."
+        "two robots wins over one robot by -2.00 (-2.18 to -1.82) s: 8.00 (7.82 to 8.18) s and 10.0 (9.6 to 10.4) s."
     )
     row = found.paired[0]
     assert (row["a"], row["b"], row["difference"]) == ("one robot", "two robots", 2.0)
@@ -265,7 +265,7 @@ def test_no_difference_that_matters(tmp_path: Path) -> None:
     found = asked(tmp_path, ONE_OR_TWO, by_robots(10.0, 9.9), bands=False)
     assert (found.status, found.decided) == ("equal", True)
     assert found.answer == (
-        "Between two robots and one robot there is no difference that matters: -0.1 (-0.28 to 0.0837) s."
+        "Between two robots and one robot there is no difference that matters: -0.10 (-0.28 to 0.08) s."
     )
 
 
@@ -274,7 +274,7 @@ def test_noise_leaves_it_open(tmp_path: Path) -> None:
     found = asked(tmp_path, ONE_OR_TWO, by_robots(10.0, 9.9, noise=1.0), bands=True)
     assert (found.status, found.decided) == ("open", False)
     assert found.answer.startswith(
-        "4 runs do not decide between two robots and one robot: -0.1 (-1.94 to 1.74) s"
+        "4 runs do not decide between two robots and one robot: -0.10 (-1.94 to 1.74) s"
     )
     assert "assumptions" not in found.bands
 
@@ -579,8 +579,8 @@ def test_wrong_input_ends_with_2(
 
 def test_words_of_figures() -> None:
     """Seconds are minutes or hours when there are many, shares are per cent, three digits say enough."""
-    assert told(Interval(150.0, 120.0, 180.0, 3), "s") == "2.50 (2 to 3) min"
-    assert told(Interval(0.5, 0.4, 0.625, 3), "share") == "50 (40 to 62.5) %"
+    assert told(Interval(150.0, 120.0, 180.0, 3), "s") == "2.50 (2.00 to 3.00) min"
+    assert told(Interval(0.5, 0.4, 0.625, 3), "share") == "50.0 (40.0 to 62.5) %"
     assert told(Interval(12345.6, 12000.0, 13000.0, 3), "meters") == "12,346 (12,000 to 13,000) meters"
     assert told(None, "s") == "nothing observed"
     assert between(-200.0, -30.0, "s") == "-3.33 to -0.50 min"
