@@ -396,6 +396,7 @@ def _own_cluster(workers: int) -> "Iterator[Client]":
     import dask
     from distributed import Client, LocalCluster
 
+    # A port of its own for what a scheduler says of itself: with a fixed one, a second study would be warned.
     settings = {
         "distributed.scheduler.allowed-failures": ATTEMPTS - 1,
         "distributed.scheduler.worker-saturation": 1.0,
@@ -406,7 +407,7 @@ def _own_cluster(workers: int) -> "Iterator[Client]":
         dask.config.set(settings),
         LocalCluster(
             n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1",
-            dashboard_address=None, memory_limit=0, local_directory=folder, silence_logs=logging.ERROR,
+            dashboard_address="127.0.0.1:0", memory_limit=0, local_directory=folder, silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):  # fmt: skip

@@ -239,6 +239,15 @@ def test_own_cluster_stays_on_the_loopback():
     assert set(listening) == {"127.0.0.1"}
 
 
+def test_two_clusters_stand_side_by_side():
+    """A second study finds ports of its own, without a warning, while the cluster of the first one stands."""
+    jobs = tiny_jobs(3)
+    with closing(Dask(work=odd_jobs.note).run(jobs, workers=1)) as first:
+        found = [next(first)]
+        assert told(Dask(work=odd_jobs.note).run(jobs, workers=1)) == here(jobs)
+        assert told([*found, *first]) == here(jobs)
+
+
 def test_missing_extra_is_said(monkeypatch):
     """Without dask.distributed one line says what to install."""
     monkeypatch.setitem(sys.modules, "distributed", None)
