@@ -407,7 +407,8 @@ def _own_cluster(workers: int) -> "Iterator[Client]":
         dask.config.set(settings),
         LocalCluster(
             n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1",
-            dashboard_address="127.0.0.1:0", memory_limit=0, local_directory=folder, silence_logs=logging.ERROR,
+            dashboard_address="127.0.0.1:0", memory_limit=0, local_directory=folder,
+            silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):  # fmt: skip
