@@ -118,7 +118,9 @@ class Ledger:
             raise LedgerError(f"the allocation rule named {name!r} for box {box}, which is not an open slot")
         column = rule.column(seen, view, slot) if rule.column is not None else NONE
         if column == NONE:
-            column = next(column for column, room in enumerate(self.column_room[slot]) if room > 0)
+            column, room = 0, self.column_room[slot]
+            while room[column] <= 0:  # an open slot has one
+                column += 1
         self.reserve(box, slot, column)
         self.index.stays.arrived(seen.sku, now_ms, seen.verified_day)
         return slot, column

@@ -420,7 +420,10 @@ def order_stops(
         return (
             [0, 1] if ahead_fits and (first[0] + last[1] <= first[1] + last[0] or not back_fits) else [1, 0]
         )
-    between = [[cost(a, b) for b in places] for a in places]
+    between = [[0] * n for _ in places]
+    for i, a in enumerate(places):
+        for j in range(i):
+            between[i][j] = between[j][i] = cost(a, places[j])
     if n > EXACT_STOPS:
         return _insertion_order(first, between, last, change, load, carry)
     # Two bounds on what is left: the least way out of every stop, and the way by the worst stop to the end.

@@ -7,6 +7,7 @@ Everything that a run tells (KPIs, report, exports) is made from its facts, its 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simpy import Timeout
@@ -398,7 +399,7 @@ class Simulation:
         index.follows_lots = "lots" in self._rule.needs or scn.policy.allocation in OWN_RULES
         ledger = Ledger(layout, index, self.travel.one_way_ms(layout.outbound).tolist(), len(scn.skus))
         weights = [sku.meter_kg for sku in scn.skus]
-        ledger.weight_g = lambda sku, meters: box_weight_g(scn, weights[sku], meters)
+        ledger.weight_g = cache(lambda sku, meters: box_weight_g(scn, weights[sku], meters))
         return ledger
 
     def _new_counting(self) -> Counting:

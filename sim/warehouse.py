@@ -512,7 +512,8 @@ class Warehouse:
             self._announce(box, NONE, NONE)
             return
         view_of, skus = self.ledger.index.view_of, self.ledger.sku
-        if any(view_of(skus[other]) is view_of(skus[box]) for other in self._unplaced):
+        waiting = self._unplaced
+        if waiting and any(view_of(skus[other]) is view_of(skus[box]) for other in waiting):
             slot, column = NONE, NONE
         else:
             slot, column = self._allocate(box)
