@@ -32,25 +32,28 @@ class Ready:
     """An answer and its 304, as messages, and how the run was when they were made."""
 
     __slots__ = (
-        "_packed", "board", "body", "current", "etags", "route", "row", "run", "sequence", "start",
+        "_packed", "board", "body", "current", "etags", "route", "row", "run", "sequence", "slot", "start",
         "start_known", "text",
     )  # fmt: skip
 
-    def __init__(self, run: "Run", current: str, text: bytes, etag: bytes, *, is_whole: bool) -> None:
+    def __init__(self, run: "Run", current: str, slot: str, text: bytes | None, etag: bytes) -> None:
         self.run = run
+        self.slot = slot
+        """The slot that it is about; empty for all."""
         self.row, self.board = run.row, run.board
         self.sequence = -1 if run.board is None else run.board.sequence
         self.current = current
         """The current run's id for an answer about it, else empty."""
-        self.route = "/runs/{run}/slots" if is_whole else "/runs/{run}/slots/{slot}"
+        self.route = "/runs/{run}/slots/{slot}" if slot else "/runs/{run}/slots"
         self.etags = (b"W/" + etag, etag)
         """As it is sent, and as a client may send it that knows no weak ones."""
         kept = [(b"etag", self.etags[0]), (b"cache-control", b"no-cache"), *DATA_HEADERS]
-        if is_whole:
+        if not slot:
             kept.append((b"vary", b"accept-encoding"))
-        self.start = _start(200, [_JSON, _length(text), *kept])
         self.text = text
-        self.body = _body(text)
+        """None of a slot that nobody has asked for at this instant: who has this version is told so."""
+        self.start = _start(200, [_JSON, _length(text or b""), *kept])
+        self.body = _body(text or b"")
         self.start_known = _start(304, kept)
         self._packed: tuple[dict[str, Any], dict[str, Any]] | None = None
         """Messages for clients that unpack gzip, made when the first one asks; only of long answers."""
@@ -67,11 +70,13 @@ class Ready:
             and run.ready.is_set()
         )
 
-    def messages(self, headers: Mapping[bytes, bytes]) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    def messages(self, headers: Mapping[bytes, bytes]) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
         """Status and messages for a client, by the versions it has and by what it can unpack."""
         wanted = headers.get(b"if-none-match")
         if wanted is not None and (wanted in self.etags or _is_among(wanted, self.etags[1])):
             return 304, self.start_known, _NO_BODY
+        if self.text is None:
+            return None
         if len(self.text) >= PACKED_FROM and _unpacks(headers.get(b"accept-encoding", b"")):
             if self._packed is None:
                 packed = gzip.compress(self.text, _LEVEL, mtime=0)
@@ -95,7 +100,11 @@ class Quick:
         """The answer to GET of a path without a query; None when it has to be worked out elsewhere."""
         found = self._kept.get(path)
         if found is not None:
-            if found.is_true and (not found.current or found.current == self._runs.current):
+            if (
+                found.is_true
+                and (not found.current or found.current == self._runs.current)
+                and (found.text is not None or self._runs.slot_text(found.run, found.slot) is None)
+            ):
                 return found
             del self._kept[path]
         if not ("/slots" in path and (made := self._made(path))):
@@ -111,20 +120,20 @@ class Quick:
             name, rest = parts[2], parts[3:]
         else:
             name, rest = "current", parts[1:]
-        if rest[0] != "slots" or len(rest) > 2:
+        if rest[0] != "slots" or len(rest) > 2 or rest[1:] == [""]:
             return None
         runs = self._runs
         run = runs.all.get(runs.current if name == "current" else name)
         if run is None or not run.ready.is_set() or (run.board is None and run.row.state not in OVER):
             return None
-        is_whole = len(rest) == 1
-        by: Literal["facts", "day"] = "facts" if is_whole else "day"
+        slot = rest[1] if len(rest) == 2 else ""
+        by: Literal["facts", "day"] = "day" if slot else "facts"
         version = run.version(by)
-        text = runs.slots_text(run) if is_whole else runs.slot_text(run, rest[1])
-        if text is None:
+        text = runs.slot_text(run, slot) if slot else runs.slots_text(run)
+        if text is None and slot not in runs.slot_names(run):
             return None
         current = runs.current if name == "current" else ""
-        made = Ready(run, current, text, f'"{version}"'.encode(), is_whole=is_whole)
+        made = Ready(run, current, slot, text, f'"{version}"'.encode())
         # The run may have gone on while this was made: then the text is of one instant, the mark of another.
         return made if made.is_true and version == run.version(by) and made.is_true else None
 

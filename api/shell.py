@@ -114,8 +114,9 @@ class Shell:
                 scope = {**scope, "method": "GET"}
             if scope["method"] == "GET" and not scope["query_string"] and self.quick is not None:
                 principal = self._known(scope, headers)
-                if principal is not None and (ready := self.quick.ready(scope["path"])) is not None:
-                    status, start, body = ready.messages(headers)
+                ready = None if principal is None else self.quick.ready(scope["path"])
+                if ready is not None and (messages := ready.messages(headers)) is not None:
+                    status, start, body = messages
                     route = ready.route
                     await send(start)
                     await send(body)

@@ -41,13 +41,17 @@ class Runs:
         self.all = {name: a_run(name) for name in ("r1", "r2")}
         self.current = "r1"
         self.made = 0
+        self.slots = {"1-01-1": b"{}"}
 
     def slots_text(self, run):
         self.made += 1
         return TEXT + run.id.encode()
 
     def slot_text(self, run, name):
-        return b"{}" if name == "1-01-1" else None
+        return self.slots.get(name)
+
+    def slot_names(self, run):
+        return frozenset({"1-01-1", "1-02-1"})
 
 
 def shell(settings, rows=(), runs=None):
@@ -157,6 +161,21 @@ def test_known_versions_are_not_sent(wanted, status):
     assert (found, body == b"") == (status, status == 304)
     assert headers[b"etag"] == b'W/"r1-1-10"'
     assert b"content-security-policy" in headers
+
+
+def test_known_slot_needs_no_text():
+    """Who has the version of a slot is told so before anybody has asked for its text; others are passed on."""
+    runs = Runs()
+    server = shell(Settings(data="x"), runs=runs)
+    known = {"if_none_match": 'W/"r1-1-10"'}
+    assert asked(server, "/slots/1-02-1", **known)[0] == 299
+    assert [asked(server, "/slots/1-02-1", **known)[0] for _ in range(2)] == [304, 304]
+    assert asked(server, "/slots/1-02-1")[0] == 299
+    assert asked(server, "/slots/1-02-1", if_none_match='"r1-1-9"')[0] == 299
+    assert asked(server, "/slots/9-99-9", **known)[0] == 299
+    runs.slots["1-02-1"] = b"[]"
+    assert asked(server, "/slots/1-02-1")[2] == b"[]"
+    assert asked(server, "/slots/1-02-1", **known)[0] == 304
 
 
 @pytest.mark.parametrize(
