@@ -826,8 +826,9 @@ class Fleet:
             outward: list[Task] = []
             if lead != ISSUE or self._dual:
                 for kind in _INWARD_FIRST.get(lead, _INWARD):
-                    self._draw(kind, inward, self._carry)
-            if lead == ISSUE or self._dual:
+                    if waiting[kind]:
+                        self._draw(kind, inward, self._carry)
+            if waiting[ISSUE] and (lead == ISSUE or self._dual):
                 self._draw(ISSUE, outward, self._carry)
             if inward or outward:
                 wait = 0 if outward else self._worth_waiting(inward)
@@ -875,7 +876,8 @@ class Fleet:
         if visits:
             yield from self._visit(robot, visits)
         else:
-            yield from self._fetch(robot, inward)
+            if inward:
+                yield from self._fetch(robot, inward)
             yield from self._call_at_slots(robot, inward, outward)
             for task in outward:
                 if task.box in robot.board:
@@ -976,10 +978,7 @@ class Fleet:
 
     def _pick_box(self, robot: Robot, task: Task, place: int, z: int) -> Life:
         """Take a task's box on board; a box on the fork first goes to the rack on board."""
-        handle = self._pick
-        if robot.fork != NONE:
-            handle += self._transfer
-        yield from self._go(robot, place, z, handle, WORKING, task.number)
+        yield from self._go(robot, place, z, self._pick_ms(robot), WORKING, task.number)
         if task.number in robot.tasks:
             self._load(robot, task.box)
             self.floor.picked(task, robot)
@@ -988,7 +987,8 @@ class Fleet:
         """Store a task's box; a place that is found taken is left for another one that the floor names."""
         floor = self.floor
         while task.number in robot.tasks and (slot := task.target) != NONE:
-            if not self._alone:  # the tier is known when nobody else can change it
+            # The tier is known when nobody else can change it.
+            if not (self._alone or self._is_in(robot, slot)):
                 yield from self._enter(robot, slot, WORKING, task.number)
                 if task.number not in robot.tasks:
                     return
@@ -1007,18 +1007,25 @@ class Fleet:
 
     def _put(self, robot: Robot, box: int, place: int, z: int, activity: int, task: int) -> Life:
         """Drive to a place and set a box down there, unless people take it off on the way."""
-        yield from self._bring(robot, box, place, z, activity, task)
+        yield from self._go(robot, place, z, self._place_ms(robot, box), activity, task)
         if box in robot.board:
             self._unload(robot, box)
 
     def _bring(self, robot: Robot, box: int, place: int, z: int, activity: int, task: int) -> Life:
-        """Drive to a place and hold a box out there, with its way from the rack on board to the fork."""
-        handle = self._place
-        if robot.carry > 1 and robot.fork != box:
-            handle += self._transfer if robot.fork == NONE else 2 * self._transfer
-        yield from self._go(robot, place, z, handle, activity, task)
+        """Drive to a place and hold a box out there."""
+        yield from self._go(robot, place, z, self._place_ms(robot, box), activity, task)
         if box in robot.board:
             robot.fork = box if robot.carry > 1 else NONE
+
+    def _pick_ms(self, robot: Robot) -> int:
+        """Time to take a box; one on the fork first goes to the rack on board."""
+        return self._pick if robot.fork == NONE else self._pick + self._transfer
+
+    def _place_ms(self, robot: Robot, box: int) -> int:
+        """Time to hold a box out, with its way from the rack on board to the fork."""
+        if robot.carry == 1 or robot.fork == box:
+            return self._place
+        return self._place + (self._transfer if robot.fork == NONE else 2 * self._transfer)
 
     def _unload(self, robot: Robot, box: int) -> None:
         robot.board.remove(box)
@@ -1040,7 +1047,9 @@ class Fleet:
             # The record may change on the way there: then the robot goes on to where the box is now recorded.
             while (at := self.floor.where(task.box)) != reached and at[1] != NONE and not task.cancelled:
                 reached = at
-                yield from self._reach(robot, at[0], at[2], WORKING, task.number)
+                slot, _, tier = at
+                z = self._z[slot] + self.layout.tier_mm * tier
+                yield from self._go(robot, slot, z, self._pick_ms(robot), WORKING, task.number)
             if task.number in robot.tasks:
                 self._take(robot, task)
 
@@ -1055,9 +1064,8 @@ class Fleet:
         self, robot: Robot, slot: int, tier: int, activity: int, task: int, *, again: bool = False
     ) -> Life:
         """Drive to a tier of a slot and take a box; `again`: it came with the handling unit before it."""
-        handle = self._pick + (self._transfer if robot.fork != NONE else 0)
         z = self._z[slot] + self.layout.tier_mm * tier
-        yield from self._go(robot, slot, z, 0 if again else handle, activity, task)
+        yield from self._go(robot, slot, z, 0 if again else self._pick_ms(robot), activity, task)
 
     def _take_from_stacks(self, robot: Robot, tasks: list[Task]) -> Life:
         """The same from free stacks: the highest box of each stack first, blockers moved out of the way."""
@@ -1115,7 +1123,7 @@ class Fleet:
 
     def _dig_down(self, robot: Robot, blocker: int, task: Task, target: tuple[int, int]) -> Life:
         slot, column = target
-        if not self._alone:
+        if not (self._alone or self._is_in(robot, slot)):
             yield from self._enter(robot, slot, DIGGING, task.number)
         z = self._z[slot] + self.layout.tier_mm * self.floor.landing(slot, column)
         yield from self._put(robot, blocker, slot, z, DIGGING, task.number)
@@ -1148,7 +1156,7 @@ class Fleet:
         """Drive to a place and handle there: one stretch, or several where an aisle or port is shared."""
         env = self.env
         here = robot.place
-        if not self._alone:
+        if not (self._alone or self._is_in(robot, place)):
             yield from self._enter(robot, place, activity, task)
             if here != place == robot.place and place in self._ports:  # reached, and then claimed
                 handle += self._positioning
@@ -1182,29 +1190,32 @@ class Fleet:
         if self._gates:
             self._let_people_in()
 
+    def _is_in(self, robot: Robot, place: int) -> bool:
+        """Whether a robot has claimed what a place needs."""
+        if self._narrow and (zone := self._zone[place]) != NONE:
+            return robot.aisle == zone
+        return place == robot.slot if place < self.layout.slots else place == robot.port
+
     def _enter(self, robot: Robot, place: int, activity: int, task: int) -> Life:
         """Claim what a place needs: its aisle where robots cannot pass, else the slot or the port itself.
 
         An aisle or slot that is held is freed first, and a port before another is claimed: in this order
         nobody who waits holds what the one that it waits for needs, and no ring can close.
         """
+        yield from self._leave(robot, activity, task)
         zone = self._zone[place]
         if zone != NONE and self._narrow:
-            if robot.aisle == zone:
-                return
-            yield from self._leave(robot, activity, task)
             yield from self._claim(robot, self._aisles[zone], WAIT_AISLE, task)
             robot.aisle = zone
             self._free_port(robot)
         elif place < self.layout.slots:
-            if robot.slot == place:
-                return
-            yield from self._leave(robot, activity, task)
-            yield from self._claim(robot, self._slots.setdefault(place, Lock()), WAIT_CONFLICT, task)
+            lock = self._slots.get(place)
+            if lock is None:
+                lock = self._slots[place] = Lock()
+            yield from self._claim(robot, lock, WAIT_CONFLICT, task)
             robot.slot = place
             self._free_port(robot)
-        elif robot.port != place or place not in self._ports:
-            yield from self._leave(robot, activity, task)
+        else:
             self._free_port(robot)
             if place in self._ports and activity != PARK:
                 if robot.place != place:
