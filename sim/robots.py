@@ -420,10 +420,7 @@ def order_stops(
         return (
             [0, 1] if ahead_fits and (first[0] + last[1] <= first[1] + last[0] or not back_fits) else [1, 0]
         )
-    between = [[0] * n for _ in places]
-    for i, a in enumerate(places):
-        for j in range(i):
-            between[i][j] = between[j][i] = cost(a, places[j])
+    between = _between(places, cost)
     if n > EXACT_STOPS:
         return _insertion_order(first, between, last, change, load, carry)
     # Two bounds on what is left: the least way out of every stop, and the way by the worst stop to the end.
@@ -462,6 +459,15 @@ def order_stops(
 
     visit(-1, 0, load, (1 << n) - 1, sum(least_out))
     return best
+
+
+def _between(places: list[int], cost: Callable[[int, int], int]) -> list[list[int]]:
+    """The costs between all pairs of places, each asked for once."""
+    costs = [[0] * len(places) for _ in places]
+    for i, a in enumerate(places):
+        for j in range(i):
+            costs[i][j] = costs[j][i] = cost(a, places[j])
+    return costs
 
 
 def _insertion_order(

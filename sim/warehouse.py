@@ -328,6 +328,10 @@ class Warehouse:
         self._at_pick_station = 0
         self._loose_at_port: deque[int] = deque()
         self._height: list[int] = layout.z_mm.tolist()
+        self._aisle_slots: list[list[int]] = [[] for _ in layout.mouths]
+        for slot in range(layout.slots):
+            self._aisle_slots[layout.aisle[slot]].append(slot)
+        self._aisle_orders: dict[int, list[int]] = {}
         self._coming: dict[int, None] = {}
         self._asked = NONE
         ledger.index.next_retrieval = self._next_retrieval
@@ -1824,11 +1828,13 @@ class Warehouse:
 
     def _has_room(self, views: set[SlotView], boxes: int, own: tuple[int, int], task: Task) -> bool:
         """Whether slots open to any of some views have so many places, outside of one tier column."""
-        for slot, rooms in enumerate(self.ledger.column_room):
+        looked_at: set[int] = set()
+        for slot in chain.from_iterable(view.open_slots() for view in views):
             if boxes <= 0:
                 break
-            if any(view.is_open(slot) for view in views):
-                for column, room in enumerate(rooms):
+            if slot not in looked_at:
+                looked_at.add(slot)
+                for column, room in enumerate(self.ledger.column_room[slot]):
                     if room > 0 and (slot, column) != own and self._may_take(slot, column, task.number):
                         boxes -= room
         return boxes <= 0
@@ -1876,18 +1882,35 @@ class Warehouse:
         return True
 
     def _nearest_stack(self, box: int, slot: int, before: int) -> tuple[int, int]:
-        """The (slot, column) of an open stack that the robot reaches soonest from a slot, or NONE twice."""
+        """The (slot, column) of an open stack that the robot reaches soonest from a slot, or NONE twice.
+
+        Aisle by aisle, the nearest first, as long as one can be reached in time; of equal times the slot with
+        the lower number.
+        """
         is_open = self.ledger.index.view_of(self.ledger.sku[box]).is_open
-        between, height = self.fleet.travel.between_ms, self._height
+        travel, height, mouths = self.fleet.travel, self._height, self.layout.mouths
+        own = self.layout.aisle[slot]
         best, best_column, best_time = NONE, NONE, 0
-        for other in range(self.layout.slots):
-            if other != slot and is_open(other):
-                time = between(slot, height[slot], other, height[other])
-                if best == NONE or time < best_time:
-                    column = self._open_stack(other, NONE, before)
-                    if column != NONE:
-                        best, best_column, best_time = other, column, time
+        for aisle in self._aisles_from(own):
+            if best != NONE and aisle != own and travel.drive_ms(slot, mouths[aisle]) > best_time:
+                break
+            for other in self._aisle_slots[aisle]:
+                if other != slot and is_open(other):
+                    time = travel.between_ms(slot, height[slot], other, height[other])
+                    if best == NONE or (time, other) < (best_time, best):
+                        column = self._open_stack(other, NONE, before)
+                        if column != NONE:
+                            best, best_column, best_time = other, column, time
         return best, best_column
+
+    def _aisles_from(self, own: int) -> list[int]:
+        """The aisles by their distance from one, which comes first."""
+        found = self._aisle_orders.get(own)
+        if found is None:
+            y_mm, mouths = self.layout.y_mm, self.layout.mouths
+            away = [abs(int(y_mm[mouth] - y_mm[mouths[own]])) for mouth in mouths]
+            found = self._aisle_orders[own] = sorted(range(len(mouths)), key=lambda aisle: away[aisle])
+        return found
 
     def dig_out(self, box: int, task: Task, robot: Robot, target: tuple[int, int]) -> None:
         """A blocker is on the fork; one that stays on board keeps the place that it leaves."""

@@ -1,5 +1,7 @@
 """The verbs of the store, told as the facts that they leave."""
 
+import pytest
+
 from sim.facts import BY_NUMBER, NONE
 from sim.ledger import OVERDUE, QUALIFIED
 from sim.scenario import from_dict
@@ -983,3 +985,42 @@ def test_dug_box_serves_short_line():
         "order_handed_over order=0 meters=15 late=0",
         "order_handed_over order=1 meters=15 late=0",
     ]
+
+
+@pytest.mark.parametrize("fill", [0.7, 0.9])
+def test_blocker_goes_to_the_nearest_open_stack(fill):
+    """Aisle by aisle the same stack is found as by a look at every slot, over ten aisles and two days."""
+    run = store(
+        layout={
+            "rows": 20, "columns": 4, "levels": 2, "profile": "uniform", "boxes_per_slot": 6, "tiers": 3,
+            "first_column_m": 1.0,
+        },
+        initial={"fill": fill},
+        demand={"orders_per_day": 60, "mean_meters": 30.0},
+        supply={"target_fill": fill},
+        robots={"kind": "top_gripper", "access": "stack_lifo", "carry": 1, "count": 2},
+        people={"count": 4},
+    )  # fmt: skip
+    house, travel, height = run.warehouse, run.travel, run.layout.z_mm.tolist()
+    quick, asked = house._nearest_stack, []
+
+    def by_all(box, slot, before):
+        is_open = run.ledger.index.view_of(run.ledger.sku[box]).is_open
+        others = [other for other in range(run.layout.slots) if other != slot and is_open(other)]
+        found = [
+            (travel.between_ms(slot, height[slot], other, height[other]), other, column)
+            for other in others
+            if (column := house._open_stack(other, NONE, before)) != NONE
+        ]
+        return min(found)[1:] if found else (NONE, NONE)
+
+    def both(box, slot, before):
+        asked.append(by_all(box, slot, before))
+        assert quick(box, slot, before) == asked[-1]
+        return asked[-1]
+
+    house._nearest_stack = both
+    run.advance(48 * 3_600_000)
+    aisles = {run.layout.aisle[slot] for slot, _ in asked if slot != NONE}
+    assert len(asked) > 50, len(asked)
+    assert len(aisles) > 3
