@@ -111,7 +111,7 @@ class Board:
         return int(self._all[_SEQUENCE])
 
     def read(self) -> Shown:
-        """A copy of the board; raises BoardError when its worker has died in the middle of writing it."""
+        """A copy of the board; raises BoardError when its worker stands still, or died, while it wrote."""
         whole = self._all
         for turn in range(_MOST_TRIES):
             before = int(whole[_SEQUENCE])
@@ -121,7 +121,7 @@ class Board:
                     return self._cut(before, copy)
             if turn > 100:
                 time.sleep(0)
-        raise BoardError("the board of the run is torn: its process died while it wrote")
+        raise BoardError("the board of the run is torn: its process stands still, or died, while it wrote")
 
     def _cut(self, sequence: int, copy: NDArray[np.int64]) -> Shown:
         here = Board(copy, self.slots, self.robots)

@@ -8,7 +8,7 @@ ladder. Left out: walking other than in the time of a carry, and who can do what
 
 import math
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sized
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from simpy import Event, Timeout
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from sim.calendar import WorkCalendar
     from sim.clock import Clock
     from sim.robots import Dispatch, Fleet, Life, Task
+
+    Taker = tuple[Sized, Callable[[int], Life | None]]
 
 
 class PeopleParams(Params):
@@ -191,16 +193,19 @@ class People:
         self._idle: deque[Event] = deque()
         self._at_port: list[Event] = []
         self._hands: Hands | None = None
-        takers: dict[str, Callable[[int], Life | None]] = {
-            "repair": lambda person: self._take_job(self.repairs, person),
-            "check": self._take_check,
-            "pick": self._take_pick,
-            "carry": lambda person: self._hands.carry(person) if self._hands is not None else None,
-            "unload": self._take_unload,
-            "count": lambda person: self._take_job(self.counts, person),
-            "sort": lambda person: self._take_job(self.sorts, person),
+        self._carriers: list[Hands] = []
+        # What waits, and who takes it on; only what waits is asked for.
+        takers: dict[str, Taker] = {
+            "repair": (self.repairs, lambda person: self._do(person, self.repairs.popleft())),
+            "check": (self.checks, lambda person: self._hand_over(person, self.checks.popleft())),
+            "pick": (self.picks, lambda person: self._pick(person, self.picks.popleft())),
+            "carry": (self._carriers, lambda person: self._carriers[0].carry(person)),
+            "unload": (self.trucks, self._take_unload),
+            "count": (self.counts, lambda person: self._do(person, self.counts.popleft())),
+            "sort": (self.sorts, lambda person: self._do(person, self.sorts.popleft())),
         }
         self._takers = [takers[work] for work in WORK_ORDER]
+        self._frees_ports = [takers["check"], takers["pick"]]
 
     def _set_pace(self, params: PeopleParams) -> None:
         self._receive = round((params.unload_s + params.receive_s) * 1000)
@@ -235,6 +240,7 @@ class People:
         of the layout as soon as somebody carries. `dispatch` names the rule of the fleet.
         """
         self._hands = Hands(self, fleet, fallback, DISPATCH[dispatch])
+        self._carriers[:] = [self._hands]
 
     @property
     def by_hand(self) -> bool:
@@ -305,7 +311,7 @@ class People:
     def make_room(self, person: int, place: Event) -> "Life":
         """Until a place at the outbound port is free, do the work that may free it, as it comes."""
         while not place.triggered:
-            work = self._take_check(person) or self._take_pick(person)
+            work = self._next(person, self._frees_ports)
             if work is not None:
                 yield from work
                 continue
@@ -332,7 +338,7 @@ class People:
                     yield Timeout(env, start - now)
                     now = env._now
                 open_until = self._calendar.closes_at(now)
-            work = self._next(person)
+            work = self._next(person, self._takers)
             if work is not None:
                 yield from work
             else:
@@ -340,23 +346,16 @@ class People:
                 self._idle.append(event)
                 yield event
 
-    def _next(self, person: int) -> "Life | None":
-        """The work that a free person begins now, if any waits."""
-        for take in self._takers:
-            work = take(person)
-            if work is not None:
+    def _next(self, person: int, takers: "list[Taker]") -> "Life | None":
+        """The work that a free person begins now, if any of some kinds waits."""
+        for waiting, take in takers:
+            if waiting and (work := take(person)) is not None:
                 return work
         return None
-
-    def _take_check(self, person: int) -> "Life | None":
-        return self._hand_over(person, self.checks.popleft()) if self.checks else None
 
     def _hand_over(self, person: int, piece: Piece) -> "Life":
         yield self._work(person, CHECK, self._check, piece.box, piece.order)
         self.desk.checked(piece)
-
-    def _take_pick(self, person: int) -> "Life | None":
-        return self._pick(person, self.picks.popleft()) if self.picks else None
 
     def _pick(self, person: int, box: int) -> "Life":
         """Pick loose meters out of a box for an order; when no order wants any, count those in it."""
@@ -371,9 +370,7 @@ class People:
             yield self._work(person, PICK, self._setup + meters * self._meter, box, order)
             desk.picked_loose(box, order, meters, person)
 
-    def _take_unload(self, person: int) -> "Life | None":
-        if not self.trucks:
-            return None
+    def _take_unload(self, person: int) -> "Life":
         truck = self.trucks[0]
         box = truck.boxes.popleft()
         if not truck.boxes:
@@ -383,9 +380,6 @@ class People:
     def _unload(self, person: int, truck: Truck, box: int) -> "Life":
         yield self._work(person, RECEIVE, self._receive + self.desk.receiving_extra_ms(box), box, NONE)
         self.desk.received(box, truck, person)
-
-    def _take_job(self, jobs: deque[Job], person: int) -> "Life | None":
-        return self._do(person, jobs.popleft()) if jobs else None
 
     def _do(self, person: int, job: Job) -> "Life":
         if self._hands is not None:

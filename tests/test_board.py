@@ -53,7 +53,7 @@ def test_dead_writer_is_told():
     board = board_of(2, 0)
     board.write(head(1), {}, [])
     np.frombuffer(board.memory, np.int64)[0] += 1
-    with pytest.raises(BoardError, match="died while it wrote"):
+    with pytest.raises(BoardError, match="stands still, or died, while it wrote"):
         board.read()
 
 
