@@ -90,6 +90,14 @@ class StateQuery(Query):
     )
 
 
+class ReportQuery(Query):
+    """What a report may be of."""
+
+    view: Literal["records", "truth"] = Field(
+        "records", description="what the records say, or (scope truth:read) what is true"
+    )
+
+
 class ListQuery(StateQuery):
     """What every list may have: pages of one instant, which the first page fixes."""
 

@@ -417,6 +417,22 @@ def _why(reader: Reader, question: Mapping[str, Any]) -> tuple[dict[str, Any], b
     return {"status": 200}, _encoded({**_stamp(run, t_ms, len(trace)), "view": "records", **told})
 
 
+def _report(reader: Reader, question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The report of a run that is over, as HTML; by the records without what only the truth can tell."""
+    from api.views import KPIS_OF_TRUTH, facts_of
+    from sim.report import render
+    from sim.results import ResultError, read_result
+
+    run = reader.open(question)
+    try:
+        result = read_result(Path(question["about"]["result"]))
+    except ResultError:
+        raise Unanswered(404, "not-found", f"run {run.id} has left no result to report on") from None
+    facts = facts_of(run.instant(question["t_ms"], question["facts"], question["side"]))
+    hidden = () if question["side"] == "truth" else KPIS_OF_TRUTH
+    return {"status": 200}, render(result, facts, without=hidden).encode()
+
+
 def _values(reader: Reader, question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     """The scenario of a run: as it began, and as it is now."""
     from sim.scenario import resolved
@@ -452,12 +468,15 @@ def _catalogue(_: Reader, question: Mapping[str, Any]) -> tuple[dict[str, Any], 
 
 @cache
 def _listed(part: str) -> bytes:
+    from api.questions import questions
     from sim.allocation import LIVE_POLICIES
     from sim.cli import LISTS
     from sim.scenario import scenario_schema
 
     if part == "schema":
         return _encoded(scenario_schema())
+    if part == "questions":
+        return _encoded({"questions": questions()})
     if part == "policies":
         parts = ("policies", "retrieval", "dispatch", "dwell", "plans", "count-methods")
         names = ("allocation", *(name.replace("-", "_") for name in parts[1:]))
@@ -497,6 +516,7 @@ _QUESTIONS: Final[dict[str, Callable[[Reader, Mapping[str, Any]], tuple[dict[str
     "charts": _charts,
     "accuracy": _accuracy,
     "why": _why,
+    "report": _report,
     "values": _values,
     "catalogue": _catalogue,
 }

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 from fastapi import Body, Header, Path, Query, Request
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from api import answers, asked, cursors, told
 from api.problems import PROBLEMS, Problem, encoded, pointer
@@ -390,6 +390,28 @@ async def scenario_of_run(request: Request, run: RunName) -> Response:
     runs = runs_of(request)
     message = await runs.ask_else(await runs.ready_run(run), "values")
     return Response(message.body, headers={"Cache-Control": "no-cache"}, media_type=JSON)
+
+
+@router.get(
+    "/runs/{run}/report",
+    tags=["state of a run"],
+    response_class=HTMLResponse,
+    responses={200: {"description": "The report."}, **_STATE_PROBLEMS},
+)
+async def report(request: Request, run: RunName, query: Annotated[asked.ReportQuery, Query()]) -> Response:
+    """The report of a run that is over: one HTML page with its answer, charts, KPIs and inputs."""
+    principal_of(request.scope, *((READ, TRUTH) if query.view == "truth" else (READ,)))
+    runs = runs_of(request)
+    found = await runs.ready_run(run)
+    if not found.is_over:
+        detail = f"run {found.id} is {found.state}: there is a report when it is over"
+        raise Problem(409, "conflict", detail)
+    message = await _while_wanted(request, runs.report(found, query.view))
+    headers = {
+        "Cache-Control": "no-cache",
+        "Content-Disposition": f'attachment; filename="{found.id}-report.html"',
+    }
+    return HTMLResponse(message.body, headers=headers)
 
 
 async def _while_wanted(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -968,6 +990,14 @@ async def get_scenario(
 ) -> Response:
     """A scenario with all its values, and which file sets them."""
     return await _catalogue(request, "scenario", name)
+
+
+@router.get(
+    "/questions", tags=["choices"], responses={200: _ok(told.QuestionsTold, "Questions."), **_problems()}
+)
+async def list_questions(request: Request) -> Response:
+    """The twenty questions that the studies answer, and what came of them."""
+    return await _catalogue(request, "questions")
 
 
 @router.get(

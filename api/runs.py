@@ -167,7 +167,7 @@ class Run:
             return None
         shown = self._shown
         if shown is None or shown.sequence != board.sequence:
-            # What a worker that died while it wrote has left is no instant: the one before it counts.
+            # What a worker has begun to write and does not end is no instant: the one before it counts.
             with contextlib.suppress(BoardError):
                 shown = self._shown = board.read()
         return shown
@@ -1116,6 +1116,17 @@ class Runs:
             "op": "why", "task": task, "consequences": consequences, "seed": run.row.seed, "commands": log,
             "inputs": self._inputs(run), **self._instant(run, None, None),
             "about": about, "time_s": round(WHY_S),
+        }  # fmt: skip
+        return await self.readers.ask_apart(question, WHY_S)
+
+    async def report(self, run: Run, side: str) -> "Message":
+        """The report of a run that is over, made in a process of its own, since it takes seconds.
+
+        Raises Problem for a run of another version of the model, and for one that has left no result.
+        """
+        self._playable(run)
+        question = {
+            "op": "report", "side": side, **self._instant(run, None, None), "about": await self._about(run),
         }  # fmt: skip
         return await self.readers.ask_apart(question, WHY_S)
 

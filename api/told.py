@@ -305,6 +305,26 @@ class ScenarioTold(Told):
     origins: dict[str, str] = Field(description="for each value that a file sets, the file")
 
 
+class QuestionTold(Told):
+    """A question, and what came of it."""
+
+    name: str
+    number: int = Field(description="which of the twenty")
+    question: str
+    base: str = Field(description="the scenario that it is asked of")
+    command: str = Field(description="what answers it again")
+    answer: str | None = Field(description="the answer in a sentence, where it is kept")
+    decided: bool | None = Field(description="whether what is known decides it")
+    caption: str = Field(description="what its picture shows")
+    picture: str | None = Field(description="where the picture is, SVG")
+
+
+class QuestionsTold(Told):
+    """The twenty questions."""
+
+    questions: list[QuestionTold]
+
+
 class RuleChoice(Choice):
     """An allocation rule."""
 

@@ -1706,17 +1706,24 @@ class _RecordFacts(RunFacts):
         return {**records, "meters": meters}
 
 
+def facts_of(instant: Instant) -> RunFacts:
+    """A run as the KPIs read it, from the end of the warm-up to the instant: by the records, or the truth."""
+    facts = RunFacts if instant.side == "truth" else _RecordFacts
+    from_ms = min(instant.scenario.time.warmup_days * DAY_MS, instant.t_ms)
+    return facts(
+        instant.told, instant.scenario, instant.layout, instant.fixed.calendar, from_ms, instant.t_ms
+    )
+
+
 def kpis(instant: Instant, _query: Query) -> Row:
     """Every KPI from the end of the warm-up to the instant, and what limits the store. No keys.
 
     By the records, KPIs that hold these against the truth are left out (KPIS_OF_TRUTH).
     """
-    facts = RunFacts if instant.side == "truth" else _RecordFacts
-    from_ms = min(instant.scenario.time.warmup_days * DAY_MS, instant.t_ms)
-    run = facts(instant.told, instant.scenario, instant.layout, instant.fixed.calendar, from_ms, instant.t_ms)
+    run = facts_of(instant)
     names = [name for name in KPIS if instant.side == "truth" or name not in KPIS_OF_TRUTH]
     return {
-        **instant.stamp(), "from_s": from_ms / 1000,
+        **instant.stamp(), "from_s": run.start_ms / 1000,
         "kpis": {name: {**KPIS[name].function(run), "unit": KPIS[name].unit} for name in names},
         "limits": limits(run),
     }  # fmt: skip

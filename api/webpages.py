@@ -46,12 +46,16 @@ def _file(request: Request, name: str) -> Response:
     folder = files("api").joinpath("web")
     if name not in {each.name for each in folder.iterdir() if each.is_file()}:
         raise Problem(404, "not-found", "there is no such file of the pages")
-    body = folder.joinpath(name).read_bytes()
+    return _sent(request, folder.joinpath(name).read_bytes(), TYPES[name.rpartition(".")[2]])
+
+
+def _sent(request: Request, body: bytes, kind: str) -> Response:
+    """What a browser has not yet in this version."""
     tag = f'W/"{hashlib.sha256(body).hexdigest()[:20]}"'
     headers = {"Cache-Control": "no-cache", "ETag": tag, "Vary": "Accept-Encoding"}
     if tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    kind = TYPES[name.rpartition(".")[2]]
+        # With its type it gets the headers of that type: a browser puts these in the place of the old ones.
+        return Response(status_code=304, headers={**headers, "Content-Type": kind})
     if kind != TYPES["png"] and "gzip" in request.headers.get("accept-encoding", ""):
         return Response(_packed(body), headers={**headers, "Content-Encoding": "gzip"}, media_type=kind)
     return Response(body, headers=headers, media_type=kind)
@@ -83,6 +87,17 @@ async def page(request: Request, name: str) -> Response:
     if not PAGES.get(name):
         raise Problem(404, "not-found", f"there is no such page; the pages are /ui/{', /ui/'.join(PAGES)}")
     return _file(request, f"{PAGES[name]}.html")
+
+
+@router.get("/static/questions/{name}.svg", include_in_schema=False)
+async def question_picture(request: Request, name: str) -> Response:
+    """The picture of an answer to one of the twenty questions."""
+    from api.questions import picture
+
+    path = picture(name)
+    if path is None:
+        raise Problem(404, "not-found", "there is no picture of such a question")
+    return _sent(request, path.read_bytes(), TYPES["svg"])
 
 
 @router.get("/static/{name}", include_in_schema=False)

@@ -45,7 +45,7 @@ PATH: Final = {
 }  # fmt: skip
 """Parameters in paths."""
 
-OWN_PATHS: Final = {"change_run": {"run": "r2"}, "delete_run": {"run": "r3"}}
+OWN_PATHS: Final = {"change_run": {"run": "r2"}, "delete_run": {"run": "r3"}, "report": {"run": "r3"}}
 """Operations for which they are others: who tries all examples still has the current run afterwards."""
 
 _PAGE: Final = {"limit": 2}
@@ -153,6 +153,9 @@ WRONG: Final[Json] = {
 MOST: Final = 3
 """Elements of a list."""
 
+MOST_TEXT: Final = 60
+"""Characters of a page."""
+
 KEPT: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "kpis": {"kpis": ("orders", "order_cycle_time_s", "robot_utilisation", "fill_boxes", "box_moves")},
     "get_scenario": {
@@ -185,6 +188,8 @@ FIGURES: Final = re.compile(
 
 def told(operation: str, answer: Any) -> Any:
     """An answer as the example has it."""
+    if operation == "report":
+        return f"{answer[:MOST_TEXT]} ..."
     if isinstance(answer, str):
         return "".join(line for line in answer.splitlines(keepends=True) if FIGURES.match(line))
     for name, keys in KEPT.get(operation.removeprefix("current_"), {}).items():
@@ -290,7 +295,7 @@ def collected(port: int) -> dict[str, Any]:
             if given or query:
                 example["parameters"] = {**given, **query}
             if method == "get":
-                is_text = operation == "metrics"
+                is_text = operation in ("metrics", "report")
                 answer = _text(port, path) if is_text else client.get(path, **query)
                 example["response"] = told(operation, answer)
             elif method == "delete":

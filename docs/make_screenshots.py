@@ -40,6 +40,8 @@ class Picture(NamedTuple):
     width: int = 1440
     height: int = 900
     theme: Any = "light"
+    scroll: str = ""
+    """What is brought to the top of the screen."""
 
 
 LIVE: Final = "#grid .cell"
@@ -52,14 +54,18 @@ PICTURES: Final = {
     "page-dark": Picture("?colour=age&lang=en", LIVE, theme="dark"),
     "page-phone": Picture("?lang=en", LIVE, width=420, height=880),
     "page-wall": Picture("?wall=1&lang=en", ".wall-alerts:not(:empty)", width=1920, height=1080),
-    "page-compare": Picture("compare?runs=r2,r3&lang=en", ".overlay >> nth=5", height=1180),
+    "page-compare": Picture("compare?runs=r2,r3&lang=en", ".overlays .chart >> nth=5", height=1180),
+    "page-replications": Picture(
+        "compare?runs=r4,r5,r6,r7,r8,r9,r10,r11,r12,r13&lang=en", ".kpis .overlap", height=1180
+    ),
     "page-runs": Picture("runs?show=r3&lang=en", ".onerun", height=1080),
+    "page-questions": Picture("runs?lang=en", "#question-5", scroll="#question-5", height=1000),
 }
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """A server whose own run stands in a peak, and two runs to compare."""
+    """A server whose own run stands in a peak, two runs to compare, and five seeds of each of two more."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -79,8 +85,14 @@ def served(folder: Path) -> Iterator[str]:
         with Client(f"http://127.0.0.1:{port}") as client:
             until(lambda: server.poll() is not None or client.get("/ready")["ready"])
             client.patch("/runs/r1", {"state": "paused"})
-            for scenario in ("luoyang", "luoyang_two_robots"):
-                run = client.start(scenario, set={"demand.orders_per_day": 30, "time.days": 7})
+            busy = {"demand.orders_per_day": 30, "time.days": 7}
+            runs = [client.start(scenario, set=busy) for scenario in ("luoyang", "luoyang_two_robots")]
+            runs += [
+                client.start(scenario, set={**busy, "time.days": 2}, seed=seed)
+                for scenario in ("luoyang", "luoyang_two_robots")
+                for seed in range(1, 6)
+            ]
+            for run in runs:
                 client.wait(run["id"])
             client.patch("/runs/r1", {"step_s": STANDS_S - client.get("/runs/r1")["t_s"]})
             until(lambda: client.get("/runs/r1")["state"] == "paused")
@@ -109,6 +121,11 @@ def take(browser: Browser, base: str, name: str, picture: Picture) -> None:
     page: Page = browser.new_page(viewport=size, color_scheme=picture.theme, locale="en-GB")
     page.goto(f"{base}/ui/{picture.path}")
     page.wait_for_selector(picture.wait)
+    if picture.scroll:
+        page.locator(picture.scroll).evaluate("each => each.scrollIntoView()")
+        page.wait_for_function(
+            "wanted => document.querySelector(wanted).naturalWidth", arg=f"{picture.scroll} img"
+        )
     page.wait_for_timeout(2500)  # what is asked for later has come, and nothing flashes any more
     path = ROOT / "docs" / f"{name}.png"
     page.screenshot(path=path)

@@ -22,7 +22,7 @@ from sim.kpis import GROUPS, KPIS, KpiValue, RunFacts, compute, limits
 from sim.ownrule import is_own
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from sim.simulation import Result
 
@@ -32,9 +32,15 @@ def write_report(result: Result, path: Path | str) -> None:
     Path(path).write_text(render(result), encoding="utf-8", newline="\n")
 
 
-def render(result: Result) -> str:
-    """The report of a run as the text of one HTML page."""
-    run, scenario = RunFacts.of(result), result.scenario
+def render(result: Result, run: RunFacts | None = None, *, without: Collection[str] = ()) -> str:
+    """The report of a run as the text of one HTML page.
+
+    Parameters
+    ----------
+    run : the facts to tell, for who may not know all; those of the result when not given.
+    without : KPIs that are not told; when there are any, records are not held against the truth either.
+    """
+    run, scenario = RunFacts.of(result) if run is None else run, result.scenario
     kpis, date_of = compute(run), run.calendar.date_of
     inputs = list(_compare(scenario, type(scenario)(), ""))
     rule = scenario.policy.allocation
@@ -56,14 +62,17 @@ def render(result: Result) -> str:
         heat=charts.HEAT,
         time_split=charts.time_split(kpis),
         over_time=charts.over_time(run),
-        records=charts.records_over_time(run) if charts.has_records_to_show(run) else None,
+        records=charts.records_over_time(run) if not without and charts.has_records_to_show(run) else None,
         record_cards=list(_record_cards(kpis)),
         error_table=_error_table(kpis),
         lead_times=charts.lead_times(run),
         racks=charts.racks(run),
         narrow=charts.has_narrow_rows(run.layout),
         stock_age=charts.stock_age(kpis),
-        groups={heading: [_kpi_row(name, kpis[name]) for name in names] for heading, names in GROUPS.items()},
+        groups={
+            heading: [_kpi_row(name, kpis[name]) for name in names if name not in without]
+            for heading, names in GROUPS.items()
+        },
         inputs=[row for row in inputs if row.key not in ("name", "question", "seed")],
         lines=[
             f"{row.key} = {toml(row.raw)}"
@@ -72,9 +81,9 @@ def render(result: Result) -> str:
         ],
         own_rule=f" --policy {rule}" if is_own(rule) else "",
         commands=_command_table(result) if result.commands else None,
-        facts=len(run.trace),
-        model_version=run.trace.model_version,
-        digest=run.trace.digest(),
+        facts=len(result.trace),
+        model_version=result.trace.model_version,
+        digest=result.trace.digest(),
     )
 
 

@@ -4,16 +4,23 @@
  * A key is kept for as long as the tab is open (sessionStorage), and asked for when the server wants one.
  */
 
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
+import { make } from "./make.js";
 
 const KEPT = "meterhouse.key";
+const REBUILT_MS = 400;
 
-/** What the server refuses: its problem document, and a sentence made of it. */
+/**
+ * What the server refuses: its problem document, and a sentence made of it. The server words it in English; in
+ * another language the kind of problem comes first, in words of the page.
+ */
 export class Refused extends Error {
   /** @param {number} status @param {Record<string, any>} problem */
   constructor(status, problem) {
     const errors = (problem.errors ?? []).map((each) => `${each.pointer.replace(/^\//, "").replaceAll("/", ".")}: ${each.detail}`);
-    super([problem.detail ?? problem.title ?? t("failed", { status }), ...errors.filter((each) => !String(problem.detail).includes(each))].join("\n"));
+    super([
+      said.problem[String(problem.type).split("/").pop()], problem.detail ?? problem.title ?? t("failed", { status }), ...errors.filter((each) => !String(problem.detail).includes(each)),
+    ].filter(Boolean).join("\n"));
     this.status = status;
     this.problem = problem;
   }
@@ -35,14 +42,13 @@ export function protocols() {
 }
 
 /**
- * Ask for something, or have something done.
+ * Ask for something, or have something done: the answer as it came.
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
  * @param {{headers?: Record<string, string>, signal?: AbortSignal}} [more]
- * @returns {Promise<any>}
  */
-export async function send(method, path, body, more = {}) {
+export async function fetched(method, path, body, more = {}) {
   const answer = await fetch(path, {
     method, headers: headers(body, more.headers), signal: more.signal, body: body === undefined ? undefined : JSON.stringify(body),
   }).catch((error) => {
@@ -51,12 +57,17 @@ export async function send(method, path, body, more = {}) {
   });
   if (answer.status === 401) {
     await askKey(sessionStorage.getItem(KEPT) !== null);
-    return send(method, path, body, more);
+    return fetched(method, path, body, more);
   }
+  if (answer.ok) return answer;
   const text = await answer.text();
-  const found = /json/.test(answer.headers.get("Content-Type") ?? "") ? JSON.parse(text) : text;
-  if (!answer.ok) throw new Refused(answer.status, typeof found === "string" ? { detail: found.slice(0, 300) } : found);
-  return found;
+  throw new Refused(answer.status, /json/.test(answer.headers.get("Content-Type") ?? "") ? JSON.parse(text) : { detail: text.slice(0, 300) });
+}
+
+/** The same as JSON. @param {Parameters<typeof fetched>} asked @returns {Promise<any>} */
+export async function send(...asked) {
+  const text = await (await fetched(...asked)).text();
+  return text ? JSON.parse(text) : null;
 }
 
 /**
@@ -84,6 +95,15 @@ export async function all(path, name, query = {}) {
   return found;
 }
 
+/** A run, as soon as it can be asked of its state: after a start of the server it may have to be rebuilt first. @param {string} id */
+export async function readyRun(id) {
+  for (;;) {
+    const run = await get(`/runs/${id}`);
+    if (run.ready || run.state === "queued") return run;
+    await new Promise((resolve) => setTimeout(resolve, REBUILT_MS));
+  }
+}
+
 /** Do something that is to be done once, however often the connection breaks. */
 export function post(path, body) {
   const once = [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -93,29 +113,9 @@ export function post(path, body) {
 /** Have somebody type the key; one box, however many requests wait for it. @param {boolean} wasWrong */
 export function askKey(wasWrong = false) {
   asking ??= new Promise((resolve) => {
-    const dialog = document.createElement("dialog");
-    const form = document.createElement("form");
-    form.method = "dialog";
-    const heading = document.createElement("h2");
-    heading.textContent = t("key.title");
-    const why = document.createElement("p");
-    why.textContent = t(wasWrong ? "key.wrong" : "key.why");
-    const label = document.createElement("label");
-    label.className = "field";
-    label.append(t("key.label"));
-    const input = document.createElement("input");
-    input.type = "password";
-    input.autocomplete = "off";
-    input.required = true;
-    label.append(input);
-    const go = document.createElement("button");
-    go.className = "main";
-    go.textContent = t("key.use");
-    const buttons = document.createElement("div");
-    buttons.className = "buttons";
-    buttons.append(go);
-    form.append(heading, why, label, buttons);
-    dialog.append(form);
+    const input = make("input", { type: "password", autocomplete: "off", required: true });
+    const dialog = make("dialog", {}, make("form", { method: "dialog" }, make("h2", {}, t("key.title")), make("p", {}, t(wasWrong ? "key.wrong" : "key.why")),
+      make("label", { class: "field" }, t("key.label"), input), make("div", { class: "buttons" }, make("button", { class: "main" }, t("key.use")))));
     dialog.addEventListener("cancel", (event) => event.preventDefault());
     dialog.addEventListener("close", () => {
       sessionStorage.setItem(KEPT, input.value.trim());

@@ -29,7 +29,7 @@ const CARDS = {
   boxes_per_h: {
     lines: ["boxes_in_per_h", "boxes_out_per_h"],
     told: ({ boxes_per_h: k }) => ({
-      value: number(k.in + k.out), unit: t("unit.boxes_per_h"), state: k.state, notes: [t("card.in_out", { in: number(k.in), out: number(k.out) })],
+      value: number(k.in + k.out), unit: t("unit.boxes/h"), state: k.state, notes: [t("card.in_out", { in: number(k.in), out: number(k.out) })],
     }),
   },
   robot_utilisation: {

@@ -12,7 +12,6 @@ const RIGHT = 8;
 const TOP = 8;
 const BOTTOM = 22;
 const HIGH = 150;
-const STYLES = ["", "two", "three"];
 
 /**
  * @typedef {{t: number[], min: (number | null)[], max: (number | null)[], last: (number | null)[], isSteps: boolean}} Line
@@ -66,8 +65,8 @@ export function chart(host, what, opened = null) {
     }
     lines.forEach((line, k) => {
       const cut = within(line, from, to);
-      if (!line.isSteps && cut.t.length > 1) picture.append(node("path", { class: "band", d: band(cut, place.x, y) }));
-      picture.append(node("path", { class: `line ${STYLES[k]}`, d: path(cut, place.x, y, to) }));
+      if (!line.isSteps && cut.t.length > 1) picture.append(node("path", { class: `band b${k}`, d: band(cut, place.x, y) }));
+      picture.append(node("path", { class: `line l${k}`, d: path(cut, place.x, y, to) }));
     });
     if (here !== null && here >= from && here <= to) picture.append(node("line", { class: "here", x1: place.x(here), x2: place.x(here), y1: TOP, y2: HIGH - BOTTOM }));
     tell();
@@ -84,7 +83,7 @@ export function chart(host, what, opened = null) {
     });
     const time = start ? clock(at, start, false) : "";
     read.replaceChildren(time, " ", ...told.flatMap(({ label, words }, k) => [
-      make("span", { class: "keyline" }, what.lines.length > 1 ? sample(k) : "", label, make("b", {}, words)),
+      make("span", { class: "keyline" }, what.lines.length > 1 && sample(k), label, make("b", {}, words)),
     ]));
     picture.setAttribute("aria-label", `${what.title}, ${time}: ${told.map(({ label, words }) => `${label} ${words}`).join(", ")}`);
   }
@@ -92,7 +91,7 @@ export function chart(host, what, opened = null) {
   function shown(value) {
     if (value === null) return "–";
     if (what.kind === "share") return `${fixed(100 * value, 1)} %`;
-    return what.kind === "time" ? span(value) : `${number(value)} ${what.unit}`;
+    return what.kind === "time" ? span(value) : `${number(value, value < 10 ? 1 : 0)} ${what.unit}`.trim();
   }
 
   const point = (event) => {
@@ -123,7 +122,7 @@ export function chart(host, what, opened = null) {
 }
 
 function sample(k) {
-  return node("svg", { viewBox: "0 0 22 8", "aria-hidden": "true" }, node("path", { class: `line ${STYLES[k]}`, d: "M0 4H22" }));
+  return node("svg", { viewBox: "0 0 22 8", "aria-hidden": "true" }, node("path", { class: `line l${k}`, d: "M0 4H22" }));
 }
 
 /** Values in equal steps from zero to no less than the greatest one. */
@@ -184,10 +183,14 @@ function path(line, x, y, to) {
 }
 
 function band(line, x, y) {
-  const there = [...line.t.keys()].filter((k) => line.max[k] !== null && line.min[k] !== null);
-  const upper = there.map((k) => `${x(line.t[k]).toFixed(1)} ${y(line.max[k]).toFixed(1)}`);
-  const lower = there.reverse().map((k) => `${x(line.t[k]).toFixed(1)} ${y(line.min[k]).toFixed(1)}`);
-  return upper.length ? `M${[...upper, ...lower].join("L")}Z` : "";
+  const stretches = [];
+  line.t.forEach((_, k) => {
+    if (line.max[k] === null || line.min[k] === null) stretches.push([]);
+    else (stretches[stretches.length - 1] ?? (stretches[0] = [])).push(k);
+  });
+  const corner = (k, value) => `${x(line.t[k]).toFixed(1)} ${y(value).toFixed(1)}`;
+  return stretches.filter((stretch) => stretch.length > 1)
+    .map((stretch) => `M${[...stretch.map((k) => corner(k, line.max[k])), ...stretch.reverse().map((k) => corner(k, line.min[k]))].join("L")}Z`).join("");
 }
 
 /** The value of a line at a time. @param {Line} line @param {number} at */

@@ -84,12 +84,12 @@ export function colours(page, select, legend, side) {
     const { by, keys, most } = model.colouring;
     const [old, tooOld] = model.old;
     const parts = {
-      boxes: () => [make("span", {}, t("legend.empty")), ...patches("s0"), ...scale(), make("span", {}, t("legend.full"))],
+      boxes: () => [make("span", {}, t("status.empty")), ...patches("s0"), ...scale(), make("span", {}, t("status.full"))],
       age: () => [make("span", {}, "0"), ...scale(), make("span", {}, `${old} ${t("unit.days")}`), ...patches("warn"), make("span", {}, `> ${old}`), ...patches("bad"), make("span", {}, `> ${tooOld}`)],
       sku: () => keys.flatMap((key, k) => [...patches(`k${Math.min(6, k)}`), make("span", {}, key)]),
       visits: () => [make("span", {}, "0"), ...patches("s0"), ...scale(), make("span", {}, `${number(most)} ${t("legend.visits")}`)],
-      count: () => [...patches("none"), make("span", {}, t("legend.never")), ...patches("s1"), make("span", {}, t("legend.as_recorded")), ...patches("warn"), make("span", {}, t("legend.one_off")), ...patches("bad"), make("span", {}, t("legend.more_off"))],
-      differs: () => [...patches("s1"), make("span", {}, t("legend.right")), ...patches("warn"), make("span", {}, t("legend.one_wrong")), ...patches("bad"), make("span", {}, t("legend.more_wrong"))],
+      count: () => [...patches("none"), make("span", {}, t("legend.never")), ...patches("s1"), make("span", {}, t("legend.as_recorded")), ...patches("warn"), make("span", {}, t("legend.one_off")), ...patches("bad"), make("span", {}, t("legend.more"))],
+      differs: () => [...patches("s1"), make("span", {}, t("legend.right")), ...patches("warn"), make("span", {}, t("legend.one_wrong")), ...patches("bad"), make("span", {}, t("legend.more"))],
     };
     legend.replaceChildren(...parts[by]());
   }

@@ -7,12 +7,14 @@
 
 import { all, Refused, wordsOf } from "./api.js";
 import { clock, lang, number, span, t } from "./i18n.js";
-import { link } from "./link.js";
-import { make } from "./make.js";
+import { link, opened } from "./link.js";
+import { button, make } from "./make.js";
+import { csv, save } from "./save.js";
 import { leadTime, split, why } from "./why.js";
 
 const EVERY_MS = 1500;
 const LISTED = 30;
+const EVENT_COLUMNS = ["time_s", "at", "event", "text", "place", "box_name", "by", "order", "task"];
 export const KINDS = ["slot", "box", "meter", "lot", "order", "robot", "task", "lead"];
 
 /** Where the API has each kind, and its list of events. */
@@ -48,10 +50,10 @@ export function detail(page, host) {
     known = stock;
     if (open) return;
     const rows = (stock?.lines ?? []).map((line) => make("tr", {}, make("td", {}, line.key), make("td", { class: "n" }, number(line.on_hand)),
-      make("td", { class: `n ${line.usable < 0 ? "bad" : ""}` }, number(line.usable)), make("td", { class: "n" }, number(line.on_order))));
+      make("td", { class: line.usable < 0 ? "n bad" : "n" }, number(line.usable)), make("td", { class: "n" }, number(line.on_order))));
     host.replaceChildren(
       make("h2", {}, t("stock")), make("p", { class: "muted" }, t("detail.how")),
-      rows.length ? make("table", {}, make("thead", {}, make("tr", {}, ...["sku", "on_hand", "usable", "on_order"].map((name, k) => make("th", { scope: "col", class: k ? "n" : "" }, t(`stock.${name}`))))), make("tbody", {}, ...rows)) : "");
+      rows.length ? make("table", { class: "kinds" }, make("thead", {}, make("tr", {}, ...["sku", "on_hand", "usable", "on_order"].map((name, k) => make("th", { scope: "col", class: k > 0 && "n" }, t(`stock.${name}`))))), make("tbody", {}, ...rows)) : "");
   }
 
   /** Look again, if the store has gone on. */
@@ -107,16 +109,13 @@ export function detail(page, host) {
   }
 
   function head({ kind, name }) {
-    const shut = make("button", { class: "plain close", type: "button", "aria-label": t("close"), "data-id": "close" }, "✕");
-    shut.addEventListener("click", () => page.open(null, ""));
+    const shut = button("✕", () => page.open(null, ""), { class: "plain close", "aria-label": t("close"), "data-id": "close" });
     return make("div", {}, shut, make("div", { class: "kind" }, t(`kind.${kind}`)), make("h2", {}, kind === "lead" ? t("lead.title") : name));
   }
 
   host.addEventListener("click", (event) => {
-    const link = event.target.closest("[data-open]");
-    if (!link) return;
-    const [kind, ...rest] = link.dataset.open.split(":");
-    page.open(kind, rest.join(":"));
+    const found = opened(event);
+    if (found) page.open(...found);
   });
 
   close();
@@ -136,9 +135,7 @@ function facts(rows) {
 }
 
 function act(label, asked, isDanger = false) {
-  const button = make("button", { type: "button", class: isDanger ? "danger" : "", "data-id": label }, t(label));
-  button.addEventListener("click", asked);
-  return button;
+  return button(t(label), asked, { class: isDanger && "danger", "data-id": label });
 }
 
 /** An age in days, with a mark when it is too old. */
@@ -164,16 +161,16 @@ function events(list, page, name) {
   if (!list) return [];
   const rows = list.map((event) => make("li", {},
     make("time", {}, `${when(event.time_s, page)}${event.by ? ` · ${event.by}` : ""}`),
-    make("span", {}, make("b", {}, word("event", event.event)), " ", lang === "zh" && event.box === null ? "" : event.text),
+    make("span", {}, make("b", {}, word("event", event.event)), " ", lang === "en" ? event.text : event.box_name ? `${t("kind.box")} ${event.box_name}` : null),
     make("div", { class: "crumbs" },
       event.place && page.model.index.has(event.place) ? link("slot", event.place) : event.place ? make("span", { class: "muted" }, place(event.place, page)) : "",
       event.task === null ? "" : link("task", event.task, `${t("kind.task")} ${event.task}`),
       event.order === null ? "" : link("order", event.order, `${t("kind.order")} ${event.order}`))));
-  const download = (kind) => act(`download.${kind}`, () => save(name, kind, list));
   return [
     make("h3", {}, t("history")),
     rows.length ? make("ul", { class: "events" }, ...rows) : make("p", { class: "muted" }, t("history.none")),
-    rows.length ? make("div", { class: "buttons" }, download("json"), download("csv")) : null,
+    rows.length ? make("div", { class: "buttons" }, act("JSON", () => save(`${name}.json`, "application/json", JSON.stringify(list, null, 1))),
+      act("CSV", () => save(`${name}.csv`, "text/csv", "\ufeff", csv([EVENT_COLUMNS, ...list.map((event) => EVENT_COLUMNS.map((column) => event[column]))])))) : null,
   ];
 }
 
@@ -184,24 +181,9 @@ function word(group, name) {
   return found === key ? String(name).replaceAll("_", " ") : found;
 }
 
-/** Save a list as a file: JSON, or a table that spreadsheets read. */
-function save(name, kind, rows) {
-  const columns = ["time_s", "at", "event", "text", "place", "box_name", "by", "order", "task"];
-  const cell = (value) => {
-    const text = String(value ?? "");
-    const safe = /^[=+\-@\t\r]/.test(text) && !/^-?\d/.test(text) ? `'${text}` : text;  // no formula in a spreadsheet
-    return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-  };
-  const text = kind === "json" ? JSON.stringify(rows, null, 1) : [columns.join(","), ...rows.map((row) => columns.map((column) => cell(row[column])).join(","))].join("\r\n");
-  const file = URL.createObjectURL(new Blob([kind === "csv" ? "\ufeff" : "", text], { type: kind === "json" ? "application/json" : "text/csv" }));
-  const anchor = make("a", { href: file, download: `${name}.${kind}` });
-  anchor.click();
-  setTimeout(() => URL.revokeObjectURL(file), 1000);
-}
-
 function boxTable(boxes, page) {
   if (!boxes.length) return make("p", { class: "muted" }, t("slot.empty"));
-  const names = ["box", "sku", "meters", "age"].map((name) => make("th", { scope: "col", class: name === "meters" ? "n" : "" }, t(`box.${name}`)));
+  const names = ["box", "sku", "meters", "age"].map((name) => make("th", { scope: "col", class: name === "meters" && "n" }, t(`box.${name}`)));
   return make("table", { class: "boxes" }, make("thead", {}, make("tr", {}, ...names)), make("tbody", {}, ...boxes.map((box) => make("tr", {},
     make("td", {}, link("box", box.box)), make("td", {}, box.sku, box.status === "qualified_in_stock" ? "" : make("div", { class: "small warn" }, word("asset", box.status)),
       box.recorded_place === undefined || box.recorded_place === null ? "" : make("div", { class: "small bad" }, t("truth.recorded", { place: box.recorded_place }))),
@@ -243,7 +225,7 @@ const VIEWS = {
         ["box.sku", thing.sku],
         ["box.meters", t("box.of", { meters: thing.meters, capacity: thing.capacity })],
         ["box.status", word("asset", thing.status)],
-        ["box.lot", link("lot", thing.lot)],
+        ["kind.lot", link("lot", thing.lot)],
         ["box.verified", thing.verified_on],
         ["box.age", age(thing.age_days, page)],
         thing.order === null ? null : ["kind.order", link("order", thing.order)],
@@ -263,7 +245,7 @@ const VIEWS = {
         ["box.place", place(thing.place, page)],
         ["kind.box", link("box", thing.box)],
         ["box.sku", thing.sku],
-        ["box.lot", link("lot", thing.lot)],
+        ["kind.lot", link("lot", thing.lot)],
         ["box.verified", thing.verified_on],
         ["box.age", age(thing.age_days, page)],
         thing.order === null ? null : ["kind.order", link("order", thing.order)],
@@ -277,7 +259,7 @@ const VIEWS = {
     return [
       facts([
         ["box.sku", thing.sku],
-        ["lot.boxes", t("lot.here", { here: thing.in_store, all: thing.boxes })],
+        ["slot.boxes", t("lot.here", { here: thing.in_store, all: thing.boxes })],
         ["box.meters", number(thing.meters)],
         ["box.verified", thing.verified_from],
         ["lot.recall", thing.recalled ? t("lot.recalled", { left: thing.recall?.left ?? 0, boxes: thing.recall?.boxes ?? 0 }) : t("no")],
@@ -292,7 +274,7 @@ const VIEWS = {
     return [
       facts([
         ["order.station", thing.station],
-        ["order.status", make("span", { class: thing.late ? "bad" : "" }, `${word("order", thing.status)}${thing.late ? `, ${t("order.late")}` : ""}`)],
+        ["box.status", make("span", { class: thing.late && "bad" }, `${word("order", thing.status)}${thing.late ? `, ${t("order.late")}` : ""}`)],
         ["order.lines", lines.join("; ")],
         ["order.released", when(thing.released_s, page)],
         ["order.due", when(thing.due_s, page)],
@@ -303,7 +285,7 @@ const VIEWS = {
       thing.time_by_cause_s ? split(thing.time_by_cause_s) : make("p", { class: "muted" }, t("order.open_yet")),
       thing.tasks.length ? make("h3", {}, t("order.tasks")) : null,
       thing.tasks.length ? make("div", { class: "crumbs" }, ...thing.tasks.slice(0, 40).map((task) => link("task", task))) : null,
-      thing.boxes.length ? make("h3", {}, t("order.boxes")) : null,
+      thing.boxes.length ? make("h3", {}, t("slot.boxes")) : null,
       thing.boxes.length ? make("div", { class: "crumbs" }, ...thing.boxes.slice(0, 40).map((box) => link("box", box.box))) : null,
       ...events(list, page, `order-${thing.order}`),
     ];
@@ -315,7 +297,7 @@ const VIEWS = {
     return [
       facts([
         ["robot.state", word("activity", isStopped ? "fault" : thing.state)],
-        ["robot.place", make("span", {}, place(thing.from_place, page), thing.to_place && thing.to_place !== thing.from_place ? " → " : "", thing.to_place && thing.to_place !== thing.from_place ? place(thing.to_place, page) : "")],
+        ["box.place", make("span", {}, place(thing.from_place, page), thing.to_place && thing.to_place !== thing.from_place ? " → " : "", thing.to_place && thing.to_place !== thing.from_place ? place(thing.to_place, page) : "")],
         ["robot.battery", `${number(thing.battery_permille / 10)} %`],
         ["robot.load", thing.boxes.length ? make("span", { class: "crumbs" }, ...thing.boxes.map((box) => link("box", box))) : t("none")],
         ["kind.task", thing.task === null ? t("none") : link("task", thing.task)],
@@ -333,7 +315,7 @@ const VIEWS = {
     return [
       facts([
         ["task.class", word("class", thing.class)],
-        ["task.status", word("taskstate", thing.status)],
+        ["box.status", word("taskstate", thing.status)],
         ["kind.box", link("box", thing.box)],
         ["task.way", make("span", {}, place(thing.from_place, page), " → ", place(thing.to_place, page))],
         thing.order === null ? null : ["kind.order", link("order", thing.order)],

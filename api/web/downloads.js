@@ -1,30 +1,36 @@
-/** What can be taken home of a run: its scenario as a file that starts it again, KPIs, slots and facts. */
+/**
+ * What can be taken home of a run: its report when it is over, tables of everything in a zip, its facts, and its
+ * scenario as a file that starts it again.
+ */
 
-import { get } from "./api.js";
+import { fetched, get } from "./api.js";
 import { t } from "./i18n.js";
+import { csv, save, table, zip } from "./save.js";
 
 /** @typedef {(done: string) => void} Tell says how far a download is */
 
-/** @type {Record<string, (run: any, tell: Tell) => Promise<[string, string, string]>>} name, type and text of each */
+/** The lists that are tables of the zip, beside the KPIs. */
+const TABLES = ["slots", "orders", "tasks", "events"];
+
+/** @type {Record<string, (run: any, tell: Tell) => Promise<[string, string, BlobPart]>>} name, type and content of each */
 const FILES = {
-  async scenario(run) {
-    const { begun_with: values } = await get(`/runs/${run.id}/scenario`);
-    return [`${run.id}-${plainName(run.name)}.toml`, "application/toml", toml(values)];
+  async report(run) {
+    return [`${run.id}-report.html`, "text/html", await (await fetched("GET", `/runs/${run.id}/report`)).blob()];
   },
-  async kpis(run) {
+  async tables(run, tell) {
     const { kpis, t_s: seconds } = await get(`/runs/${run.id}/kpis`);
     const rows = Object.entries(kpis).map(([name, { value, unit, p50, p95, n }]) => [name, typeof value === "object" ? "" : value, unit, p50, p95, n, seconds]);
-    return [`${run.id}-kpis.csv`, "text/csv", csv([["kpi", "value", "unit", "p50", "p95", "n", "t_s"], ...rows])];
-  },
-  async slots(run, tell) {
-    const slots = await pages(`/runs/${run.id}/slots`, "slots", {}, tell);
-    const keys = ["slot", "row", "column", "level", "zone", "status", "boxes", "capacity", "reserved", "meters", "fill", "skus"];
-    const rows = slots.map((slot) => keys.map((key) => (key === "skus" ? slot.skus.join("; ") : slot[key])));
-    return [`${run.id}-slots.csv`, "text/csv", csv([keys, ...rows])];
+    const texts = { "kpis.csv": csv([["kpi", "value", "unit", "p50", "p95", "n", "t_s"], ...rows]) };
+    for (const name of TABLES) texts[`${name}.csv`] = table(await pages(`/runs/${run.id}/${name}`, name, name === "slots" ? {} : { limit: 200 }, tell));
+    return [`${run.id}-tables.zip`, "application/zip", await zip(texts)];
   },
   async events(run, tell) {
     const events = await pages(`/runs/${run.id}/events`, "events", { limit: 200 }, tell);
     return [`${run.id}-events.jsonl`, "application/jsonl", events.map((each) => `${JSON.stringify(each)}\n`).join("")];
+  },
+  async scenario(run) {
+    const { begun_with: values } = await get(`/runs/${run.id}/scenario`);
+    return [`${run.id}-${plainName(run.name)}.toml`, "application/toml", toml(values)];
   },
 };
 
@@ -32,12 +38,9 @@ export const KINDS = Object.keys(FILES);
 
 /** Make a file of a run and have the browser save it. @param {string} kind @param {any} run @param {Tell} tell */
 export async function download(kind, run, tell) {
-  const [name, type, text] = await FILES[kind](run, tell);
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: `${type};charset=utf-8` }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  tell(t("dl.wait"));
+  const [name, type, content] = await FILES[kind](run, tell);
+  save(name, type, content);
   tell(t("dl.done", { name }));
 }
 
@@ -53,21 +56,11 @@ async function pages(path, key, query, tell) {
   }
 }
 
-/** Rows of a table; a text that a spreadsheet would take for a formula gets a mark before it. */
-function csv(rows) {
-  const cell = (value) => {
-    let text = value === null || value === undefined ? "" : String(value);
-    if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
-    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
-}
-
 /** The values of a scenario as a file; what has no value is left out. @param {Record<string, any>} values */
 export function toml(values) {
   const isTable = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
-  const lines = (table) => Object.entries(table).filter(([, value]) => value !== null && !isTable(value)).map(([key, value]) => `${key} = ${written(value)}\n`).join("");
-  const tables = (table, before) => Object.entries(table).filter(([, value]) => isTable(value))
+  const lines = (table_) => Object.entries(table_).filter(([, value]) => value !== null && !isTable(value)).map(([key, value]) => `${key} = ${written(value)}\n`).join("");
+  const tables = (table_, before) => Object.entries(table_).filter(([, value]) => isTable(value))
     .map(([key, value]) => `\n[${before}${key}]\n${lines(value)}${tables(value, `${before}${key}.`)}`).join("");
   return lines(values) + tables(values, "");
 }

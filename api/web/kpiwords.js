@@ -5,14 +5,14 @@ import { lang, number, span, t, words } from "./i18n.js";
 /** What a KPI is called. @param {string} name as the API calls it */
 export function kpiName(name) {
   const key = `kpi.${name}`;
-  if (words[lang][key]) return words[lang][key];
+  if (words[key]) return words[key];
   const text = name.replace(/_(s|h|days)$/, "").replaceAll("_", " ");
   return text[0].toUpperCase() + text.slice(1);
 }
 
 /** The unit beside a name; shares are per cent and seconds become times, which have theirs with the figure. */
 export function unitWord(unit) {
-  return unit === "share" || unit === "s" ? "" : words[lang][`unit.${unit}`] ?? unit;
+  return unit === "share" || unit === "s" ? "" : words[`unit.${unit}`] ?? unit;
 }
 
 /** A number with as many decimals as its size needs. @param {number} value @param {number} [most] */

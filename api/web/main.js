@@ -8,12 +8,12 @@ import { cards } from "./cards.js";
 import { chart, stateBars } from "./chart.js";
 import { colours } from "./colour.js";
 import { detail, KINDS } from "./detail.js";
+import { ask } from "./dialog.js";
 import { History, lineOf } from "./history.js";
-import { address, clock, lang, number, t, translate } from "./i18n.js";
-import { limitsIn } from "./limits.js";
-import { link } from "./link.js";
+import { address, clock, lang, number, said, t, translate } from "./i18n.js";
+import { link, opened } from "./link.js";
 import { follow } from "./live.js";
-import { make } from "./make.js";
+import { button, make } from "./make.js";
 import { Model } from "./model.js";
 import { pages } from "./nav.js";
 import { racks2d } from "./racks2d.js";
@@ -25,14 +25,15 @@ const SPEEDS = [1, 5, 10, 30, 60, 120, 600, 1800, 3600, "max"];
 const STEPS = { 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 28800: "8 h" };
 const WINDOWS = { "1h": 3600, "8h": 28800, "24h": 86400, all: Infinity };
 const CHARTS = [
-  { id: "occupancy", kind: "share", unit: "%", lines: ["occupancy"] },
-  { id: "queue", kind: "count", unit: "tasks", lines: ["queue"] },
-  { id: "boxes", kind: "count", unit: "boxes_per_h", lines: ["boxes_in_per_h", "boxes_out_per_h"] },
-  { id: "lead", kind: "time", unit: "min", lines: ["lead_time_p50_s", "lead_time_p90_s", "lead_time_p95_s"] },
+  { id: "occupancy", title: "card.occupancy", kind: "share", unit: "%", lines: ["occupancy"] },
+  { id: "queue", title: "card.queue", kind: "count", unit: "tasks", lines: ["queue"] },
+  { id: "boxes", title: "card.boxes_per_h", kind: "count", unit: "boxes/h", lines: ["boxes_in_per_h", "boxes_out_per_h"] },
+  { id: "lead", title: "chart.lead", kind: "time", unit: "min", lines: ["lead_time_p50_s", "lead_time_p90_s", "lead_time_p95_s"] },
 ];
 const LISTS_MS = 3000;
 const CHARTS_MS = 500;
 
+const robotName = (number_) => `robot-${number_ + 1}`;
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const model = new Model();
@@ -53,6 +54,8 @@ const page = {
   scenario: null,
   policies: null,
   skus: [],
+  /** Done when the run's scenario is known. @type {Promise<void>} */
+  learned: Promise.resolve(),
   path: (part) => `/runs/${runId}${part}`,
   at: () => model.past?.t ?? null,
   get: (part, asked = {}) => get(page.path(part), { at: page.at(), ...asked }),
@@ -68,7 +71,7 @@ const page = {
 
 translate();
 pages("live");
-const racks = racks2d(byId("grid"), model, { choose: (slot) => open("slot", model.slots[slot].slot), robot: (number_) => open("robot", `robot-${number_ + 1}`) });
+const racks = racks2d(byId("grid"), model, { choose: (slot) => open("slot", model.slots[slot].slot), robot: (number_) => open("robot", robotName(number_)) });
 const strip = cards(byId("cards"), openCard);
 const colour = colours(page, byId("by"), byId("legend"), byId("side"));
 const pane = detail(page, byId("detail"));
@@ -78,7 +81,7 @@ search(page, byId("find"), byId("found"));
 const charts = CHARTS.map((each) => ({
   ...each,
   drawn: chart(byId("charts"), {
-    id: each.id, title: t(`chart.${each.id}`), unit: each.unit === "%" ? "%" : t(`unit.${each.unit}`), kind: each.kind,
+    id: each.id, title: t(each.title), unit: each.unit === "%" ? "%" : t(`unit.${each.unit}`), kind: each.kind,
     lines: each.lines.map((name) => ({ name, label: t(`line.${name}`) })),
   }, each.id === "lead" ? () => open("lead", "") : null),
 }));
@@ -133,7 +136,7 @@ function past(view, figures) {
 function say(words, isBad = true) {
   const isError = words instanceof Error;
   const notice = byId("notice");
-  notice.className = isError || isBad === true && isError ? "notice bad" : isBad === true ? "notice bad" : "notice";
+  notice.className = isError || isBad ? "notice bad" : "notice";
   notice.textContent = isError ? wordsOf(words) : words;
   notice.hidden = false;
   clearTimeout(say.timer);
@@ -148,7 +151,7 @@ function whole(message) {
   windowed.clear();
   takeHead(message);
   if (isNew) {
-    learn().then(openAsked);
+    page.learned = learn().then(openAsked);
     fetchWindow();
   }
   else racks.update();
@@ -180,7 +183,7 @@ function draw() {
     racks.update([...changed]);
     solid?.update();
     strip.update(page.figures);
-    if (page.figures?.limits) byId("limits").lastElementChild.textContent = limitsIn(page.figures.limits);
+    if (page.figures?.limits) byId("limits").lastElementChild.textContent = said.limits(page.figures.limits);
   }
   changed.clear();
   header();
@@ -272,28 +275,12 @@ byId("reset").addEventListener("click", askReset);
 
 /** Begin the same scenario and seed anew; the run at hand stops and stays in the list. */
 function askReset() {
-  const dialog = make("dialog", { "aria-labelledby": "reset-title" });
-  const yes = make("button", { class: "main" }, t("reset"));
-  const no = make("button", { type: "button" }, t("cancel"));
-  const form = make("form", {}, make("h2", { id: "reset-title" }, t("reset.title")), make("p", {}, t("reset.what")), make("div", { class: "buttons" }, yes, no));
-  no.addEventListener("click", () => dialog.close());
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    yes.disabled = true;
-    try {
-      const [run, values] = await Promise.all([get(page.path("")), get(page.path("/scenario"))]);
-      if (!state.isOver) await send("PATCH", page.path(""), { state: "stopped" });
-      const begun = await post("/runs", { scenario: values.begun_with, seed: run.seed, name: run.name, mode: "live", speed: state.want ?? "max", state: "paused", current: run.current });
-      location.assign(`/ui/${addressOf(begun.id)}`);
-    } catch (error) {
-      dialog.close();
-      say(error);
-    }
+  ask({ id: "begin-again", title: t("reset.title"), yes: t("reset") }, [make("p", {}, t("reset.what"))], async () => {
+    const [run, values] = await Promise.all([get(page.path("")), get(page.path("/scenario"))]);
+    if (!state.isOver) await send("PATCH", page.path(""), { state: "stopped" });
+    const begun = await post("/runs", { scenario: values.begun_with, seed: run.seed, name: run.name, mode: "live", speed: state.want ?? "max", state: "paused", current: run.current });
+    location.assign(`/ui/${addressOf(begun.id)}`);
   });
-  dialog.append(form);
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
 }
 
 function addressOf(run) {
@@ -316,17 +303,13 @@ byId("runs").addEventListener("pointerdown", listRuns);
 
 // --- charts and lists ------------------------------------------------------------------------------------
 
-byId("windows").replaceChildren(...Object.keys(WINDOWS).map((name) => {
-  const button = make("button", { type: "button", "aria-pressed": String(name === chosenWindow) }, t(`window.${name}`));
-  button.addEventListener("click", () => {
-    chosenWindow = name;
-    put("window", name === "8h" ? null : name);
-    byId("windows").querySelectorAll("button").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
-    windowed.clear();
-    fetchWindow();
-  });
-  return button;
-}));
+byId("windows").replaceChildren(...Object.keys(WINDOWS).map((name) => button(t(`window.${name}`), (event) => {
+  chosenWindow = name;
+  put("window", name === "8h" ? null : name);
+  for (const each of byId("windows").children) each.setAttribute("aria-pressed", String(each === event.currentTarget));
+  windowed.clear();
+  fetchWindow();
+}, { "aria-pressed": String(name === chosenWindow) })));
 
 /** The stretch of time that the charts show. */
 function stretch() {
@@ -383,7 +366,7 @@ async function lists() {
     alerts(stock);
     pane.idle(stock);
   } catch {
-    // The next look comes soon; a lost connection is said in the head.
+    listedFacts = -1; // the next look comes soon; a lost connection is said in the head
   } finally {
     listing = false;
   }
@@ -396,20 +379,18 @@ function fill(host, rows, none) {
 }
 
 function orders(late, open_) {
-  const rows = [
-    ...late.slice(-20).reverse().map((order) => make("li", {}, link("order", order.order, `${t("kind.order")} ${order.order}`), ` ${order.station} · ${number(order.meters)} ${t("unit.meters")} `, make("span", { class: "badge bad" }, t("order.late")))),
-    ...open_.filter((order) => !order.late).slice(0, 20).map((order) => make("li", {}, link("order", order.order, `${t("kind.order")} ${order.order}`), ` ${order.station} · ${number(order.meters)} ${t("unit.meters")} `,
-      make("span", { class: `badge ${order.status === "short" ? "warn" : ""}` }, t(`order.${order.status}`)))),
-  ];
-  fill(byId("orders"), rows, t("orders.none"));
+  const row = (order, words, tone) => make("li", {}, link("order", order.order, `${t("kind.order")} ${order.order}`), ` ${order.station} · ${number(order.meters)} ${t("unit.meters")} `, make("span", { class: `badge ${tone}` }, words));
+  fill(byId("orders"), [
+    ...late.slice(-20).reverse().map((order) => row(order, t("order.late"), "bad")),
+    ...open_.filter((order) => !order.late).slice(0, 20).map((order) => row(order, t(`order.${order.status}`), order.status === "short" ? "warn" : "")),
+  ], t("orders.none"));
 }
 
 function alerts(stock) {
   const k = page.figures?.alerts;
   const rows = stock.alerts.map((alert) => make("li", {}, make("span", { class: `badge ${alert.level === "red" ? "bad" : "warn"}` }, t(`alert.${alert.kind}`)), " ", alertWords(alert)));
   if (k?.robots_down) rows.unshift(make("li", {}, make("span", { class: "badge bad" }, t("alert.robots_down")), ` ${number(k.robots_down)}`));
-  if (k?.slots_held) rows.push(make("li", {}, make("span", { class: "badge warn" }, t("status.held")), ` ${t("alert.slots", { slots: number(k.slots_held) })}`));
-  if (k?.slots_blocked) rows.push(make("li", {}, make("span", { class: "badge warn" }, t("status.blocked")), ` ${t("alert.slots", { slots: number(k.slots_blocked) })}`));
+  for (const kind of ["slots_held", "slots_blocked"]) if (k?.[kind]) rows.push(make("li", {}, make("span", { class: "badge warn" }, t(`alert.${kind}`)), ` ${number(k[kind])}`));
   fill(byId("alerts"), rows, t("alerts.none"));
 }
 
@@ -419,8 +400,8 @@ function alertWords({ key, text, found, limit }) {
 
 for (const name of ["orders", "alerts"]) {
   byId(name).addEventListener("click", (event) => {
-    const found = event.target.closest("[data-open]")?.dataset.open.split(":");
-    if (found) open(found[0], found[1]);
+    const found = opened(event);
+    if (found) open(...found);
   });
 }
 
@@ -434,7 +415,7 @@ function openCard(name) {
 
 // --- views -----------------------------------------------------------------------------------------------
 
-/** The view from above, when somebody has asked for it. @type {{update: () => void, pick: (x: number, y: number) => number | null, view: (name: string) => void, dispose: () => void} | null} */
+/** The view from above, when somebody has asked for it. @type {{update: () => void, pick: (x: number, y: number) => number | null, robot: (x: number, y: number) => number | null, view: (name: string) => void, dispose: () => void} | null} */
 let solid = null;
 
 async function view(name) {
@@ -456,18 +437,16 @@ async function view(name) {
   if (solid) return;
   const { racks3d } = await import("./racks3d.js");
   const canvas = make("canvas", { role: "img", "aria-label": t("racks.solid") });
-  const buttons = make("span", { class: "views joined" }, ...["front", "above", "reset"].map((each) => {
-    const button = make("button", { type: "button" }, t(`view.${each}`));
-    button.addEventListener("click", () => solid?.view(each));
-    return button;
-  }));
+  const buttons = make("span", { class: "views joined" }, ...["front", "above", "reset"].map((each) => button(t(`view.${each}`), () => solid?.view(each))));
   byId("solid").replaceChildren(canvas, buttons);
   solid = racks3d(canvas, model);
   solid.update();
   canvas.addEventListener("click", (event) => {
     const bounds = canvas.getBoundingClientRect();
-    const slot = solid?.pick(event.clientX - bounds.left, event.clientY - bounds.top) ?? null;
-    if (slot !== null && slot >= 0) open("slot", model.slots[slot].slot);
+    const at = [event.clientX - bounds.left, event.clientY - bounds.top];
+    const [robot, slot] = [solid.robot(...at), solid.pick(...at)];
+    if (robot !== null) open("robot", robotName(robot));
+    else if (slot !== null) open("slot", model.slots[slot].slot);
   });
 }
 
@@ -505,7 +484,7 @@ async function begin() {
     const told = await get("/runs", { limit: 1 }).catch(() => ({ runs: [] }));
     if (query.has("run") || !told.runs.length) {
       say(error);
-      byId("notice").append(" ", make("a", { href: address("/ui/runs") }, t("runs.start")));
+      byId("notice").append(" ", make("a", { href: address("/ui/runs") }, t("sf.title")));
       clearTimeout(say.timer);
       return;
     }
@@ -519,5 +498,4 @@ async function begin() {
   if (query.get("wall") === "1") import("./wall.js").then(({ wall }) => wall(page));
 }
 
-document.documentElement.lang = lang === "zh" ? "zh-CN" : "en";
 begin();

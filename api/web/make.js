@@ -1,5 +1,8 @@
 /** Elements with their properties and what stands in them; texts become text nodes, so no data is ever markup. */
 
+/** Whether there is something: empty texts and zeros are. */
+const is = (value) => value !== null && value !== undefined && value !== false;
+
 /**
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
@@ -9,10 +12,14 @@
  */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
-  for (const [key, value] of Object.entries(properties)) {
-    if (value === true) element.setAttribute(key, "");
-    else if (value !== false && value !== null && value !== undefined && value !== "") element.setAttribute(key, value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false && child !== "").map((child) => (typeof child === "number" ? String(child) : child)));
+  for (const [key, value] of Object.entries(properties)) if (is(value)) element.setAttribute(key, value === true ? "" : value);
+  element.append(...children.filter(is).map((child) => (child instanceof Node ? child : String(child))));
+  return element;
+}
+
+/** A button, and what it does. @param {string} words @param {() => void} doing @param {Record<string, any>} [properties] */
+export function button(words, doing, properties = {}) {
+  const element = make("button", { type: "button", ...properties }, words);
+  element.addEventListener("click", doing);
   return element;
 }

@@ -102,7 +102,7 @@ export function racks2d(host, model, asked) {
       }
     });
     svg.append(...strip(aisle, left, width, height - foot));
-    const robots = node("g", { class: "robots" });
+    const robots = node("g");
     svg.append(robots);
     blocks.push({ aisle, svg, robots, left, width, height, tops });
     return svg;
@@ -211,8 +211,8 @@ export function racks2d(host, model, asked) {
   function robotMark(robot, number) {
     const mark = node("g", { class: "robot" });
     mark.dataset.robot = number;
-    const tall = node("g", { class: "at-rack" });
-    const low = node("g", { class: "in-aisle" });
+    const tall = node("g");
+    const low = node("g");
     for (const [part, rx] of [[tall, 4], [low, 7]]) {
       part.append(node("g", { class: "sized" }, node("rect", { x: -11, y: -7, width: 22, height: 14, rx }), text(0, 3.6, robot.name)));
     }

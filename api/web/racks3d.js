@@ -36,7 +36,7 @@ export function racks3d(canvas, model) {
   let fill = [...model.shown.fill];
   /** @type {Map<number, number>} */ const flashes = new Map();
   /** @type {Point[]} */ let robots = [];
-  /** @type {{slot: number, at: number[]}[]} */ let drawn = [];
+  /** What can be chosen, in the order of drawing. @type {{slot?: number, robot?: number, at: number[]}[]} */ let drawn = [];
   /** @type {{robot: number, x: number, y: number}[]} */ let badges = [];
 
   function ask() {
@@ -194,17 +194,16 @@ export function racks3d(canvas, model) {
   function drawRobot(at, robot, look) {
     const [x, y, z] = at;
     const red = look.shades(look.robot);
-    cuboid(pen, eye, [x - 0.38, y - 0.28, 0.05], [x + 0.38, y + 0.28, 0.4], red);
+    const part = (low, high, colours) => {
+      cuboid(pen, eye, low, high, colours);
+      for (const face of seen(eye, low, high)) drawn.push({ robot, at: face.at });
+    };
+    part([x - 0.38, y - 0.28, 0.05], [x + 0.38, y + 0.28, 0.4], red);
     const mast = eye.at[0] > x ? x - 0.26 : x + 0.26;
-    const parts = [
-      () => cuboid(pen, eye, [mast - 0.06, y - 0.08, 0.4], [mast + 0.06, y + 0.08, store.top + 0.25], look.mast),
-      () => {
-        cuboid(pen, eye, [x - 0.3, y - 0.3, z + 0.42], [x + 0.34, y + 0.3, z + 0.52], red);
-        const { load } = model.shown.robots[robot];
-        if (load) cuboid(pen, eye, [x - 0.22, y - 0.25, z + 0.52], [x + 0.28, y + 0.25, z + 0.62 + 0.1 * Math.min(load, 5)], look.load);
-      },
-    ];
-    for (const part of parts) part();
+    part([mast - 0.06, y - 0.08, 0.4], [mast + 0.06, y + 0.08, store.top + 0.25], look.mast);
+    part([x - 0.3, y - 0.3, z + 0.42], [x + 0.34, y + 0.3, z + 0.52], red);
+    const { load } = model.shown.robots[robot];
+    if (load) part([x - 0.22, y - 0.25, z + 0.52], [x + 0.28, y + 0.25, z + 0.62 + 0.1 * Math.min(load, 5)], look.load);
     const [left, up] = eye.see([x, y, store.top + 0.55]);
     badges.push({ robot, x: left, y: up });
   }
@@ -224,16 +223,16 @@ export function racks3d(canvas, model) {
     pen.fillText(text, x, y);
   }
 
-  /** The slot that is drawn at a place of the canvas, in CSS pixels from its corner. @returns {number | null} */
-  function pick(x, y) {
-    if (robot(x, y) !== null) return null;
-    return drawn.findLast((face) => isInside(face.at, x, y))?.slot ?? null;
+  /** What is drawn at a place of the canvas, in CSS pixels from its corner: a slot or a robot, or its name. @returns {{slot?: number, robot?: number}} */
+  function at(x, y) {
+    return badges.find((each) => Math.abs(each.x - x) < 16 && Math.abs(each.y - y) < 12) ?? drawn.findLast((face) => isInside(face.at, x, y)) ?? {};
   }
 
-  /** The robot whose name is written there. @returns {number | null} */
-  function robot(x, y) {
-    return badges.find((each) => Math.abs(each.x - x) < 16 && Math.abs(each.y - y) < 12)?.robot ?? null;
-  }
+  /** The slot that is drawn there. @returns {number | null} */
+  const pick = (x, y) => at(x, y).slot ?? null;
+
+  /** The robot that is drawn there. @returns {number | null} */
+  const robot = (x, y) => at(x, y).robot ?? null;
 
   /** Look from "front", from "above", or as in the beginning. @param {string} name */
   function view(name) {

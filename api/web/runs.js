@@ -3,13 +3,13 @@
  * scenarios that ship, each with its question. A scenario file may be dropped anywhere on the page.
  */
 
-import { get, send, wordsOf } from "./api.js";
+import { get, readyRun, send, wordsOf } from "./api.js";
 import { KINDS, download } from "./downloads.js";
-import { address, clock, t, translate } from "./i18n.js";
+import { address, clock, lang, locale, said, t, translate } from "./i18n.js";
 import { figure, kpiName } from "./kpiwords.js";
-import { limitsIn } from "./limits.js";
-import { make } from "./make.js";
+import { button, make } from "./make.js";
 import { pages } from "./nav.js";
+import { columnsOf } from "./replications.js";
 import { startForm } from "./startform.js";
 import { TomlError, parse } from "./toml.js";
 
@@ -19,6 +19,7 @@ const OUTPUTS = [
   "record_accuracy_location", "faults",
 ];
 const MOST = 6;
+const OVER = ["finished", "stopped", "failed", "interrupted"];
 const LOOK_MS = 2000;
 
 const place = document.getElementById("runs");
@@ -32,7 +33,7 @@ let shown = new URLSearchParams(location.search).get("show");
 // --- the list ---------------------------------------------------------------------------------------------
 
 const list = make("tbody", {});
-const compareLink = make("a", { class: "button", "aria-disabled": "true" }, t("runs.compare"));
+const compareLink = make("a", { class: "button", "aria-disabled": "true" }, t("compare"));
 const note = make("p", { class: "note", "aria-live": "polite" });
 
 async function look() {
@@ -81,22 +82,21 @@ function cells(run) {
     else chosen.delete(run.id);
     pick();
   });
-  const open = make("button", { class: "open", type: "button", "aria-expanded": String(shown === run.id) }, t("runs.details"));
-  open.addEventListener("click", () => show(shown === run.id ? null : run.id));
+  const open = button(t("runs.details"), () => show(shown === run.id ? null : run.id), { class: "open", "aria-expanded": String(shown === run.id) });
   const bar = make("progress", { max: 1, value: run.progress, "aria-label": t("runs.progress") });
   return [
     make("td", { class: "pick" }, box),
     make("td", { class: "who" }, make("a", { href: address("/ui/", { run: run.id }) }, run.name), make("small", {}, `${run.id}${run.current ? ` · ${t("runs.current")}` : ""}`)),
     make("td", { "data-l2": t("more.scenario") }, run.scenario.name, make("small", {}, `${t("more.seed")} ${run.seed}`)),
-    make("td", {}, make("span", { class: `state ${run.state}` }, t(`is.${run.state}`)), bar),
-    make("td", { "data-l2": t("runs.length") }, t("more.days", { n: Math.round(run.end_s / 8640) / 10 }), make("small", {}, run.started_at ? new Date(run.started_at).toLocaleString(document.documentElement.lang, { dateStyle: "short", timeStyle: "short" }) : "–")),
+    make("td", {}, make("span", { class: `state ${run.state}` }, t(`run.${run.state}`)), bar),
+    make("td", { "data-l2": t("runs.length") }, t("age.days", { days: Math.round(run.end_s / 8640) / 10 }), make("small", {}, run.started_at ? new Date(run.started_at).toLocaleString(locale, { dateStyle: "short", timeStyle: "short" }) : "–")),
     ...KEY_KPIS.map((name) => make("td", { class: "n", "data-kpi": name, "data-l2": kpiName(name) }, "–")),
     make("td", {}, open),
   ];
 }
 
 async function addKpis(run) {
-  const isOver = ["finished", "stopped", "failed", "interrupted"].includes(run.state);
+  const isOver = OVER.includes(run.state);
   const known = kept.get(run.id);
   if ((known?.isOver && isOver) || (!isOver && (!run.ready || !run.t_s)) || run.state === "failed") return;
   try {
@@ -118,11 +118,12 @@ function fill(id) {
 }
 
 function pick() {
-  const isRight = chosen.size >= 2 && chosen.size <= MOST;
+  const columns = columnsOf(runs.filter((run) => chosen.has(run.id))).length;
+  const isRight = columns >= 2 && columns <= MOST;
   compareLink.setAttribute("aria-disabled", String(!isRight));
   if (isRight) compareLink.href = address("/ui/compare", { runs: [...chosen].join(",") }).replaceAll("%2C", ",");
   else compareLink.removeAttribute("href");
-  compareLink.textContent = chosen.size ? t("runs.compare_n", { n: chosen.size }) : t("runs.compare");
+  compareLink.textContent = chosen.size ? t("runs.compare_n", { n: chosen.size }) : t("compare");
 }
 
 // --- one run ----------------------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ async function show(id) {
     return;
   }
   try {
-    const [run, inputs, outputs, standard] = await Promise.all([get(`/runs/${id}`), get(`/runs/${id}/scenario`), get(`/runs/${id}/kpis`), get("/scenarios/luoyang")]);
+    const [run, inputs, outputs, standard] = await Promise.all([readyRun(id), ...["/scenario", "/kpis"].map((part) => readyRun(id).then(() => get(`/runs/${id}${part}`))), get("/scenarios/luoyang")]);
     if (shown !== id) return;
     detail.replaceChildren(panel(run, inputs, outputs, standard));
     detail.firstChild.scrollIntoView({ block: "nearest" });
@@ -155,27 +156,26 @@ async function show(id) {
 function panel(run, inputs, outputs, standard) {
   const told = make("p", { class: "note", "aria-live": "polite" });
   const act = (word, kind, doing) => {
-    const button = make("button", { type: "button", class: kind }, word);
-    button.addEventListener("click", async () => {
-      button.disabled = true;
+    const own = button(word, async () => {
+      own.disabled = true;
       try {
         await doing();
       } catch (error) {
         told.textContent = wordsOf(error);
       }
-      button.disabled = false;
-    });
-    return button;
+      own.disabled = false;
+    }, { class: kind });
+    return own;
   };
-  const isOn = ["queued", "running", "paused"].includes(run.state);
+  const isOn = !OVER.includes(run.state);
   const actions = make("div", { class: "buttons" },
     make("a", { class: "button main", href: address("/ui/", { run: run.id }) }, t("runs.open")),
-    ...KINDS.map((kind) => act(t(`dl.${kind}`), "", () => download(kind, run, (text) => { told.textContent = text; }))),
-    isOn && act(t("runs.stop"), "", async () => {
+    ...KINDS.filter((kind) => !isOn || kind !== "report").map((kind) => act(t(`dl.${kind}`), null, () => download(kind, run, (text) => { told.textContent = text; }))),
+    isOn && act(t("runs.stop"), null, async () => {
       await send("PATCH", `/runs/${run.id}`, { state: "stopped" });
       await show(run.id);
     }),
-    act(t("runs.again"), "", async () => { await useFile({ name: run.name, values: { ...inputs.begun_with, extends: "luoyang" } }); }),
+    act(t("runs.again"), null, async () => { await useFile({ name: run.name, values: { ...inputs.begun_with, extends: "luoyang" } }); }),
     act(t("runs.delete"), "danger", async () => {
       if (!confirm(t("runs.delete_sure", { name: run.name, run: run.id }))) return;
       await send("DELETE", `/runs/${run.id}`);
@@ -183,17 +183,17 @@ function panel(run, inputs, outputs, standard) {
     }));
   const differs = different(inputs.begun_with, standard.values);
   const into = make("section", {}, make("h3", {}, t("runs.inputs")),
-    pairs([[t("more.scenario"), run.scenario.name], [t("more.seed"), String(run.seed)], [t("runs.days"), t("more.days", { n: run.end_s / 86400 })], ...differs]),
+    pairs([[t("more.scenario"), run.scenario.name], [t("more.seed"), String(run.seed)], [t("runs.days"), t("age.days", { days: run.end_s / 86400 })], ...differs]),
     make("p", { class: "note" }, t("runs.inputs_note")));
   const out = make("section", {}, make("h3", {}, t("runs.outputs", { at: clock(outputs.t_s, inputs.begun_with.time.start, false) })),
     pairs(OUTPUTS.filter((name) => typeof outputs.kpis[name]?.value === "number").map((name) => {
       const { value, unit, p95 } = outputs.kpis[name];
       return [kpiName(name), `${figure(value, unit)}${typeof p95 === "number" ? ` · P95 ${figure(p95, unit)}` : ""}`];
     })),
-    make("p", { class: "sentence" }, limitsIn(outputs.limits ?? "")),
+    make("p", { class: "sentence" }, said.limits(outputs.limits ?? "")),
     run.digest && make("p", { class: "note digest" }, t("runs.digest"), " ", make("code", {}, run.digest)));
   return make("div", { class: "panel onerun" },
-    make("header", {}, make("h2", { tabindex: "-1" }, run.name), make("span", { class: `state ${run.state}` }, t(`is.${run.state}`)), make("small", {}, run.id)),
+    make("header", {}, make("h2", { tabindex: "-1" }, run.name), make("span", { class: `state ${run.state}` }, t(`run.${run.state}`)), make("small", {}, run.id)),
     inputs.begun_with.question && make("p", { class: "question", lang: "en" }, inputs.begun_with.question),
     run.error && make("p", { class: "problem" }, run.error), actions, told, make("div", { class: "beside" }, into, out));
 }
@@ -286,13 +286,11 @@ function gallery(scenarios, standard) {
   const cards = scenarios.map(({ name, sentence }) => {
     const facts = make("small", { class: "facts" });
     const chips = make("p", { class: "chips" });
-    const start = make("button", { type: "button" }, t("gal.start"));
-    start.addEventListener("click", () => use(name));
-    const card = make("article", { class: "panel scenario" }, make("h3", {}, name), make("p", { class: "asks", lang: "en" }, sentence), chips, facts, start);
+    const card = make("article", { class: "panel scenario" }, make("h3", {}, name), make("p", { class: "asks", lang: "en" }, sentence), chips, facts, button(t("gal.start"), () => use(name)));
     seen.set(card, async () => {
       const { values } = await get(`/scenarios/${encodeURIComponent(name)}`);
       const { layout, time, robots, operation } = values;
-      facts.textContent = [`${layout.rows} × ${layout.columns} × ${layout.levels}`, t("more.days", { n: time.days }),
+      facts.textContent = [`${layout.rows} × ${layout.columns} × ${layout.levels}`, t("age.days", { days: time.days }),
         operation === "manual" ? t("gal.manual") : t("gal.robots", { n: robots.count })].join(" · ");
       const differs = different(values, standard).map(([path, value]) => `${path} = ${value.length > 24 ? "…" : value}`);
       chips.append(...differs.slice(0, 3).map((each) => make("code", {}, each)), ...(differs.length > 3 ? [make("small", {}, t("gal.more", { n: differs.length - 3 }))] : []));
@@ -303,22 +301,34 @@ function gallery(scenarios, standard) {
   return make("section", {}, make("h2", {}, t("gal.title")), make("p", { class: "lead" }, t("gal.lead")), make("div", { class: "gallery" }, ...cards));
 }
 
+// --- the twenty questions -----------------------------------------------------------------------------------
+
+/** Each question with its answer and picture, where they are kept, and the command that answers it again. */
+function questions(asked) {
+  const cards = asked.map(({ number, question, base, command, answer, decided, caption, picture }) => make("article", { class: "panel scenario", id: `question-${number}` },
+    make("h3", { lang: "en" }, `${number}. ${question}`),
+    picture && make("a", { href: picture, target: "_blank" }, make("img", { src: picture, alt: caption, loading: "lazy", width: 645, height: 300 })),
+    answer && make("p", { class: "asks", lang: "en" }, decided === false && lang !== "en" && make("b", { lang }, t("q.open"), " "), answer),
+    make("p", { class: "chips" }, make("small", {}, t("q.again")), " ", make("code", {}, command)),
+    button(t("q.start", { base }), () => use(base))));
+  return make("section", {}, make("h2", {}, t("q.title")), make("p", { class: "lead" }, t("q.lead")), make("div", { class: "gallery wide" }, ...cards));
+}
+
 async function begin() {
   pages("runs");
   document.title = `${t("runs")} · meterhouse`;
-  const heads = ["", t("more.name"), t("more.scenario"), t("runs.state"), t("runs.length"), ...KEY_KPIS.map(kpiName), ""];
+  const heads = ["", t("more.name"), t("more.scenario"), t("box.status"), t("runs.length"), ...KEY_KPIS.map(kpiName), ""];
   const table = make("table", { class: "runlist" },
-    make("thead", {}, make("tr", {}, ...heads.map((text, index) => (text ? make("th", { scope: "col", class: index >= 5 ? "n" : "" }, text) : make("td", {}))))), list);
-  const jump = make("button", { type: "button", class: "main" }, t("sf.title"));
-  jump.addEventListener("click", () => use("luoyang"));
+    make("thead", {}, make("tr", {}, ...heads.map((text, index) => (text ? make("th", { scope: "col", class: index >= 5 && "n" }, text) : make("td", {}))))), list);
+  const jump = button(t("sf.title"), () => use("luoyang"), { class: "main" });
   place.replaceChildren(
     make("div", { class: "title" }, make("div", {}, make("h2", {}, t("runs")), make("p", { class: "lead" }, t("runs.lead"))), make("span", { class: "grow" }), compareLink, jump),
     make("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-label": t("runs") }, table), note, detail, starting, dropping());
   translate(document);
   try {
-    const [schema, policies, { scenarios }] = await Promise.all([get("/scenario-schema"), get("/policies"), get("/scenarios")]);
+    const [schema, policies, { scenarios }, asked] = await Promise.all(["/scenario-schema", "/policies", "/scenarios", "/questions"].map((path) => get(path)));
     form = startForm(holder, { schema, policies, scenarios, started: (run) => { note.textContent = t("sf.started", { run: run.id }); show(run.id); } });
-    place.append(gallery(scenarios, (await get("/scenarios/luoyang")).values));
+    place.append(gallery(scenarios, (await get("/scenarios/luoyang")).values), questions(asked.questions));
     await form.use(new URLSearchParams(location.search).get("scenario") ?? "luoyang");
   } catch (error) {
     note.textContent = wordsOf(error);

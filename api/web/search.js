@@ -1,7 +1,7 @@
 /** Finding things by a few characters of a name or number: what is found can be gone through with the arrows. */
 
 import { get } from "./api.js";
-import { t } from "./i18n.js";
+import { lang, t } from "./i18n.js";
 import { make } from "./make.js";
 
 const WAIT_MS = 150;
@@ -37,7 +37,7 @@ export function search(page, input, list) {
     marked = found.length ? 0 : -1;
     list.replaceChildren(...found.map((hit, k) =>
       make("li", { role: "option", id: `found-${k}`, "aria-selected": String(k === marked), "data-hit": k },
-        make("span", {}, t(`kind.${hit.kind}`)), make("b", {}, hit.name), make("span", {}, hit.text))));
+        make("span", {}, t(`kind.${hit.kind}`)), make("b", {}, hit.name), make("span", {}, lang === "en" ? hit.text : ""))));
     if (!found.length) list.replaceChildren(make("li", { role: "option", "aria-disabled": "true", "aria-selected": "false" }, make("span", {}, ""), make("span", {}, t("find.nothing"))));
     list.hidden = false;
     input.setAttribute("aria-expanded", "true");

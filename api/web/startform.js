@@ -5,7 +5,7 @@
  */
 
 import { get, post, wordsOf } from "./api.js";
-import { t, words, lang } from "./i18n.js";
+import { t, words } from "./i18n.js";
 import { make } from "./make.js";
 
 /** Values that are changed most often stand first. */
@@ -32,7 +32,7 @@ export function startForm(holder, { schema, policies, scenarios, started }) {
   const mode = make("select", { id: "sf-mode" }, ...["live", "batch"].map((each) => make("option", { value: each }, t(`mode.${each}`))));
   const speed = make("select", { id: "sf-speed" }, ...SPEEDS.map((each) => make("option", { value: String(each), selected: each === 600 }, each === "max" ? t("more.fastest") : `× ${each}`)));
   const find = make("input", { type: "search", id: "sf-find", placeholder: t("sf.find"), "aria-label": t("sf.find") });
-  const sections = make("div", { class: "sections" });
+  const sections = make("div");
   const summary = make("p", { class: "note", "aria-live": "polite" });
   const trouble = make("div", { class: "problem", role: "alert", hidden: true });
   const send = make("button", { class: "main", type: "submit" }, t("sf.start"));
@@ -67,7 +67,7 @@ export function startForm(holder, { schema, policies, scenarios, started }) {
       const definition = schema.$defs[(schema.properties[group]?.$ref ?? "").split("/").pop()];
       const rows = paths.map((path) => line(path));
       const body = make("div", { class: "lines" }, ...rows);
-      const title = words[lang][`sec.${group}`] ?? group;
+      const title = words[`sec.${group}`] ?? group;
       sections.append(make("details", { class: "section", open: group === "often" },
         make("summary", {}, make("b", {}, title), " ", make("small", { lang: "en" }, (definition?.description ?? "").split("\n")[0])), body));
     }
@@ -100,7 +100,7 @@ export function startForm(holder, { schema, policies, scenarios, started }) {
     const named = { "policy.allocation": "allocation", "policy.retrieval": "retrieval", "policy.dispatch": "dispatch", "policy.dwell": "dwell", "counting.plan": "plans" };
     const choices = field.enum ?? (policies[named[path]] ?? []).map((each) => each.name);
     if (choices.length) return make("select", {}, ...choices.map((each) => make("option", { value: each }, each)));
-    if (field.type === "boolean") return make("select", {}, make("option", { value: "true" }, t("more.yes")), make("option", { value: "false" }, t("more.no")));
+    if (field.type === "boolean") return make("select", {}, make("option", { value: "true" }, t("more.yes")), make("option", { value: "false" }, t("no")));
     if (kindOf(field) === "json") return make("textarea", { rows: 2, spellcheck: "false" });
     return make("input", { autocomplete: "off", inputmode: kindOf(field) === "number" ? "decimal" : null });
   }

@@ -3,10 +3,11 @@
  * said, stands in the run's command log, and what it made is opened.
  */
 
-import { all, get, post, wordsOf } from "./api.js";
-import { clock, t } from "./i18n.js";
-import { link } from "./link.js";
-import { make } from "./make.js";
+import { all, get, post } from "./api.js";
+import { clock, said, t } from "./i18n.js";
+import { ask as askFor, field as labelled } from "./dialog.js";
+import { link, opened } from "./link.js";
+import { button, make } from "./make.js";
 
 const SETTLE_MS = 8000;
 
@@ -57,54 +58,32 @@ function slot(page) {
 export function steer(page, bar, log) {
   bar.append(make("span", {}, t("steer")));
   for (const name of BAR) {
-    const button = make("button", { type: "button", id: `steer-${name}` }, t(`steer.${name}`));
-    button.addEventListener("click", () => ask(name === "stop_robot" && page.model.live.robots.some((robot) => robot.activity === "down") ? "repair_robot" : name));
-    bar.append(button);
+    const act = () => ask(name === "stop_robot" && page.model.live.robots.some((robot) => robot.activity === "down") ? "repair_robot" : name);
+    bar.append(button(t(`steer.${name}`), act, { id: `steer-${name}` }));
   }
 
   /** Ask for the arguments of a command, and send it. @param {string} name @param {Record<string, any>} [given] */
   async function ask(name, given = {}) {
     if (name === "change_policy" && !page.policies) page.policies = live(await get("/policies").catch(() => ({})));
+    await page.learned;
     const { fields, args } = COMMANDS[name];
-    const dialog = make("dialog", { "aria-labelledby": "steer-title" });
-    const form = make("form", {}, make("h2", { id: "steer-title" }, t(`steer.${name}`)), make("p", { class: "muted" }, t(`steer.${name}.what`)));
-    if (page.at() !== null) form.append(make("p", { class: "warn" }, t("steer.now")));
+    const labels = [];
     const inputs = fields(page).map(([field, kind, value, more = {}]) => {
       const input = kind === "choice"
-        ? make("select", { name: field }, ...value.map((each) => (Array.isArray(each) ? choice(each[0], each[1]) : choice(each, each))))
+        ? make("select", { name: field }, ...value.map((each) => (Array.isArray(each) ? make("option", { value: each[0] }, each[1]) : make("option", { value: each }, each))))
         : make("input", { name: field, type: kind, value: given[field] ?? value, min: more.min, placeholder: more.placeholder, required: more.required || (kind === "number" && field !== "due_min"), autocomplete: "off" });
       if (kind === "choice" && given[field] !== undefined) input.value = String(given[field]);
       const about = make("small", { class: "muted" });
       const titles = more.titles;
       if (titles) input.addEventListener("change", () => { about.textContent = titles.find((each) => each.name === input.value)?.sentence ?? ""; });
-      form.append(make("label", { class: "field" }, t(`field.${field}`), input, titles ? about : null));
+      labels.push(labelled(t(`field.${field}`), input, ...(titles ? [about] : [])));
       return input;
     });
-    const wrong = make("p", { class: "bad", role: "alert", hidden: true });
-    const send = make("button", { class: "main", id: "send" }, t("send"));
-    const no = make("button", { type: "button" }, t("cancel"));
-    no.addEventListener("click", () => dialog.close());
-    form.append(wrong, make("div", { class: "buttons" }, send, no));
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      send.disabled = true;
-      wrong.hidden = true;
-      try {
-        const values = Object.fromEntries(inputs.map((input) => [input.name, input.value]));
-        const command = await post(page.path("/commands"), { type: name, args: args(values) });
-        dialog.close();
-        settle(command);
-      } catch (error) {
-        wrong.textContent = wordsOf(error);
-        wrong.hidden = false;
-        send.disabled = false;
-      }
+    const parts = [make("p", { class: "muted" }, t(`steer.${name}.what`)), page.at() !== null && make("p", { class: "warn" }, t("steer.now")), ...labels].filter(Boolean);
+    askFor({ id: "send", title: t(`steer.${name}`), yes: t("send") }, parts, async () => {
+      const values = Object.fromEntries(inputs.map((input) => [input.name, input.value]));
+      settle(await post(page.path("/commands"), { type: name, args: args(values) }));
     });
-    dialog.append(form);
-    dialog.addEventListener("close", () => dialog.remove());
-    document.body.append(dialog);
-    dialog.showModal();
-    send.focus();
   }
 
   /** Say what becomes of a command, and show what it made. */
@@ -117,8 +96,8 @@ export function steer(page, bar, log) {
     }
     list();
     const name = t(`steer.${told.type}`);
-    if (told.state === "rejected") page.say(t("command.rejected", { name, reason: told.reason }), true);
-    else page.say(t(`command.${told.state}`, { name, time: told.t_s === null ? "" : clock(told.t_s, page.model.start) }));
+    if (told.state === "rejected") page.say(t("command.rejected", { name, reason: reasonOf(told) }), true);
+    else page.say(t(`command.${told.state}`, { name, time: told.t_s === null ? "" : clock(told.t_s, page.model.start) }), false);
     if (told.state !== "applied") return;
     if (told.type === "order" && told.made?.order !== undefined) page.open("order", String(told.made.order));
     if (/_slot$/.test(told.type)) page.open("slot", told.args.slot);
@@ -138,22 +117,20 @@ export function steer(page, bar, log) {
     const tone = { applied: "good", rejected: "bad", expired: "warn" }[command.state] ?? "";
     const made = Object.entries(command.made ?? {}).filter(([kind]) => kind === "order" || kind === "task").map(([kind, name]) => link(kind, name, `${t(`kind.${kind}`)} ${name}`));
     return make("li", {}, make("time", {}, command.t_s === null ? "" : clock(command.t_s, page.model.start)), make("b", {}, t(`steer.${command.type}`) === `steer.${command.type}` ? command.type : t(`steer.${command.type}`)), " ",
-      make("span", { class: `badge ${tone}` }, t(`command.state.${command.state}`)), make("div", { class: "small muted" }, brief(command.args), " ", ...made), command.reason ? make("div", { class: "small bad" }, command.reason) : null);
+      make("span", { class: `badge ${tone}` }, t(`command.state.${command.state}`)), make("div", { class: "small muted" }, brief(command.args), " ", ...made), command.reason && make("div", { class: "small bad" }, reasonOf(command)));
   }
 
   log.addEventListener("click", (event) => {
-    const found = event.target.closest("[data-open]")?.dataset.open.split(":");
-    if (found) page.open(found[0], found[1]);
+    const found = opened(event);
+    if (found) page.open(...found);
   });
 
   return { ask, list };
 }
 
-/** A choice of a list. @param {string} value may be empty: nothing is chosen @param {string} words */
-export function choice(value, words) {
-  const made = make("option", {}, words);
-  made.value = value;
-  return made;
+/** Why a command was rejected; in another language than the server's first by its kind, in words of the page. */
+function reasonOf({ type, reason }) {
+  return said.rejected[type] ? `${said.rejected[type]} (${reason})` : reason;
 }
 
 /** Rules that a run can change to. */

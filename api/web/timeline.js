@@ -3,11 +3,11 @@
  * those of that instant; from there a branch can begin, with other values, beside the run as it is.
  */
 
-import { get, post, wordsOf } from "./api.js";
-import { clock, t } from "./i18n.js";
-import { make } from "./make.js";
+import { get, post } from "./api.js";
+import { ask, field } from "./dialog.js";
+import { address, clock, t } from "./i18n.js";
+import { button, make } from "./make.js";
 import { robotAt } from "./model.js";
-import { choice } from "./steer.js";
 
 const WAIT_MS = 120;
 
@@ -15,11 +15,10 @@ const WAIT_MS = 120;
 export function timeline(page, host) {
   const slider = make("input", { type: "range", min: 0, max: 1, step: 1, value: 1, id: "past", "aria-label": t("past") });
   const output = make("output", { for: "past" });
-  const live = make("button", { type: "button", id: "to-live", "aria-pressed": "true" }, t("past.live"));
-  const branch = make("button", { type: "button", id: "branch" }, t("past.branch"));
-  const back = make("button", { type: "button", "aria-label": t("past.back"), title: t("past.back") }, "◀");
-  const on = make("button", { type: "button", "aria-label": t("past.on"), title: t("past.on") }, "▶");
-  host.append(make("label", { for: "past", class: "muted" }, t("past")), slider, output, make("span", { class: "joined" }, back, on), live, branch);
+  const live = button(t("live"), () => go(null), { id: "to-live", "aria-pressed": "true" });
+  const branch = button(t("past.branch"), () => askBranch(page, page.at() ?? Math.floor(now)), { id: "branch" });
+  const hop = (sign, name, seconds) => button(sign, () => go(Math.max(0, Math.round((page.at() ?? now) + seconds))), { "aria-label": t(name), title: t(name) });
+  host.append(make("label", { for: "past", class: "muted" }, t("past")), slider, output, make("span", { class: "joined" }, hop("◀", "past.back", -60), hop("▶", "past.on", 60)), live, branch);
   let waiting = 0;
   let asked = 0;
   let now = 0;
@@ -99,11 +98,6 @@ export function timeline(page, host) {
     clearTimeout(waiting);
     waiting = setTimeout(() => go(seconds), WAIT_MS);
   });
-  const hop = (seconds) => go(Math.max(0, Math.round((page.at() ?? now) + seconds)));
-  back.addEventListener("click", () => hop(-60));
-  on.addEventListener("click", () => hop(60));
-  live.addEventListener("click", () => go(null));
-  branch.addEventListener("click", () => askBranch(page, page.at() ?? Math.floor(now)));
 
   return { follow, go };
 }
@@ -112,53 +106,31 @@ export function timeline(page, host) {
 async function askBranch(page, at) {
   const policies = await get("/policies").catch(() => ({}));
   const now = page.scenario ?? {};
-  const dialog = make("dialog", { "aria-labelledby": "branch-title" });
-  const form = make("form", {}, make("h2", { id: "branch-title" }, t("branch.title", { time: clock(at, page.model.start) })), make("p", { class: "muted" }, t("branch.what")));
-  const rules = ["allocation", "retrieval", "dispatch"].map((rule) => {
-    const own = (policies[rule] ?? []).filter((each) => each.is_live !== false);
-    const select = make("select", { name: rule }, choice("", t("steer.as_is", { now: now.policy?.[rule] ?? "" })), ...own.map((each) => make("option", {}, each.name)));
-    form.append(make("label", { class: "field" }, t(`field.${rule}`), select));
-    return select;
-  });
-  const carry = make("input", { name: "carry", type: "number", min: 1, placeholder: now.robots?.carry ?? "" });
+  const rules = ["allocation", "retrieval", "dispatch"].map((rule) => make("select", { name: rule },
+    make("option", { value: "" }, t("steer.as_is", { now: now.policy?.[rule] ?? "" })), ...(policies[rule] ?? []).filter((each) => each.is_live !== false).map((each) => make("option", {}, each.name))));
+  const carry = make("input", { name: "carry", type: "number", min: 1, placeholder: now.robots?.carry });
   const more = make("textarea", { name: "more", rows: 2, placeholder: "demand.orders_per_day = 40" });
   const both = make("input", { type: "checkbox", checked: true, name: "both" });
-  const wrong = make("p", { class: "bad", role: "alert", hidden: true });
-  const begin = make("button", { class: "main", id: "begin-branch" }, t("branch.begin"));
-  const no = make("button", { type: "button" }, t("cancel"));
-  no.addEventListener("click", () => dialog.close());
-  form.append(
-    make("label", { class: "field" }, t("field.carry"), carry), make("label", { class: "field" }, t("field.more"), more),
-    make("label", {}, both, " ", t("branch.both")), wrong, make("div", { class: "buttons" }, begin, no));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    wrong.hidden = true;
-    begin.disabled = true;
-    try {
-      const set = Object.fromEntries(rules.filter((select) => select.value).map((select) => [`policy.${select.name}`, select.value]));
-      if (carry.value) set["robots.carry"] = Number(carry.value);
-      for (const line of more.value.split("\n").filter((each) => each.trim())) {
-        const [key, value] = line.split(/=(.*)/s).map((each) => each?.trim());
-        if (!value) throw new Error(t("branch.line", { line }));
-        set[key] = valueOf(value);
-      }
-      if (!Object.keys(set).length) throw new Error(t("branch.nothing"));
-      const changed = await post(page.path("/branch"), { at, set, mode: "batch", name: `${page.model.name}: ${Object.values(set).join(", ")}`.slice(0, 90) });
-      const other = both.checked ? await post(page.path("/branch"), { at, set: {}, mode: "batch", name: `${page.model.name}: ${t("branch.same")}`.slice(0, 90) }) : { id: page.model.run };
-      const query = new URLSearchParams({ runs: `${other.id},${changed.id}` });
-      const lang = new URLSearchParams(location.search).get("lang");
-      if (lang) query.set("lang", lang);
-      location.assign(`/ui/compare?${query}`);
-    } catch (error) {
-      wrong.textContent = wordsOf(error);
-      wrong.hidden = false;
-      begin.disabled = false;
+  const parts = [
+    make("p", { class: "muted" }, t("branch.what")), ...rules.map((select) => field(t(`field.${select.name}`), select)), field(t("field.carry"), carry), field(t("field.more"), more),
+    make("label", {}, both, " ", t("branch.both")),
+  ];
+  ask({ id: "begin-branch", title: t("branch.title", { time: clock(at, page.model.start) }), yes: t("branch.begin") }, parts, async () => {
+    const set = Object.fromEntries(rules.filter((select) => select.value).map((select) => [`policy.${select.name}`, select.value]));
+    if (carry.value) set["robots.carry"] = Number(carry.value);
+    for (const line of more.value.split("\n").filter((each) => each.trim())) {
+      const [key, value] = line.split(/=(.*)/s).map((each) => each?.trim());
+      if (!value) throw new Error(t("branch.line", { line }));
+      set[key] = valueOf(value);
     }
+    if (!Object.keys(set).length) throw new Error(t("branch.nothing"));
+    const begin = (values, words) => post(page.path("/branch"), { at, set: values, mode: "batch", name: `${page.model.name}: ${words}`.slice(0, 90) });
+    const changed = await begin(set, Object.values(set).join(", "));
+    const other = both.checked ? await begin({}, t("branch.same")) : { id: page.model.run };
+    const there = new URL(address("/ui/compare", { runs: `${other.id},${changed.id}` }), location.href);
+    there.searchParams.delete("run");
+    location.assign(there);
   });
-  dialog.append(form);
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
 }
 
 /** A value as it is typed: a number, true or false, JSON, or a word. */

@@ -11,7 +11,7 @@ const FIGURES = {
   queue: (k) => [number(k.queue.value), t("unit.tasks"), k.queue.state],
   boxes_per_h: (k) => [`${number(k.boxes_per_h.in)} / ${number(k.boxes_per_h.out)}`, "", k.boxes_per_h.state],
   robot_utilisation: (k) => [share(k.robot_utilisation.value), "%", k.robot_utilisation.state],
-  lead_time: (k) => [k.lead_time.p95 === null ? "–" : fixed(k.lead_time.p95 / 60, 1), t("more.minutes"), k.lead_time.state],
+  lead_time: (k) => [k.lead_time.p95 === null ? "–" : fixed(k.lead_time.p95 / 60, 1), t("unit.min"), k.lead_time.state],
 };
 
 function share(value) {
@@ -31,7 +31,7 @@ export function wall(page) {
   const cells = Object.fromEntries(Object.keys(FIGURES).map((key) => {
     const value = make("b", {});
     const unit = make("small", {});
-    const box = make("div", { class: "wall-figure" }, make("span", {}, t(`wall.${key}`)), make("p", {}, value, " ", unit));
+    const box = make("div", { class: "wall-figure" }, make("span", {}, t(key === "boxes_per_h" ? "wall.boxes_per_h" : `card.${key}`)), make("p", {}, value, " ", unit));
     figures.append(box);
     return [key, { box, value, unit }];
   }));
@@ -57,7 +57,7 @@ export function wall(page) {
     }
     const open = alertsOf(k);
     alerts.dataset.state = open.length ? (k.alerts.red || k.alerts.robots_down ? "bad" : "warn") : "ok";
-    const words = open.length ? `${t("wall.alerts")}: ${open.join(" · ")}` : t("wall.quiet");
+    const words = open.length ? `${t("alerts")}: ${open.join(" · ")}` : t("alerts.none");
     if (alerts.textContent !== words) alerts.textContent = words;
   }
 
@@ -94,8 +94,8 @@ export function wall(page) {
 
 /** What is to be acted on, in words. */
 function alertsOf(k) {
-  const found = Object.entries(k.alerts.by_kind).filter(([, { yellow, red }]) => yellow + red).map(([kind, { yellow, red }]) => `${t(`wall.a.${kind}`)} ${number(yellow + red)}`);
-  for (const key of ["robots_down", "slots_held", "slots_blocked"]) if (k.alerts[key]) found.push(`${t(`wall.a.${key}`)} ${number(k.alerts[key])}`);
-  if (k.lead_time.late_open) found.push(`${t("wall.a.late")} ${number(k.lead_time.late_open)}`);
+  const found = Object.entries(k.alerts.by_kind).filter(([, { yellow, red }]) => yellow + red).map(([kind, { yellow, red }]) => `${t(`alert.${kind}`)} ${number(yellow + red)}`);
+  for (const key of ["robots_down", "slots_held", "slots_blocked"]) if (k.alerts[key]) found.push(`${t(`alert.${key}`)} ${number(k.alerts[key])}`);
+  if (k.lead_time.late_open) found.push(`${t("alert.late")} ${number(k.lead_time.late_open)}`);
   return found;
 }

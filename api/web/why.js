@@ -6,7 +6,7 @@
 import { get, wordsOf } from "./api.js";
 import { clock, lang, number, span, t } from "./i18n.js";
 import { link } from "./link.js";
-import { make } from "./make.js";
+import { button, make } from "./make.js";
 
 /** Causes in which nobody works on the order: it waits, or the house is closed. */
 const WAITS = new Set(["waiting_stock", "count", "waiting_robot", "waiting_people", "tour_wait", "aisle", "port", "conflict", "charging", "fault"]);
@@ -16,7 +16,7 @@ export function split(causes) {
   const parts = Object.entries(causes).filter(([, seconds]) => seconds > 0).sort((a, b) => b[1] - a[1]);
   const all = parts.reduce((sum, [, seconds]) => sum + seconds, 0);
   return make("div", { class: "split" }, ...parts.flatMap(([cause, seconds]) => {
-    const bar = make("i", { class: cause === "outside_shifts" ? "off" : WAITS.has(cause) ? "wait" : "" });
+    const bar = make("i", { class: cause === "outside_shifts" ? "off" : WAITS.has(cause) && "wait" });
     bar.style.width = `${(100 * seconds) / Math.max(1, parts[0][1])}%`;
     return [make("span", {}, t(`cause.${cause}`)), bar, make("span", {}, `${span(seconds)} · ${number((100 * seconds) / Math.max(1, all))} %`)];
   }));
@@ -42,9 +42,8 @@ export function leadTime({ kpis, late, orders }, page) {
 /** A part of the detail pane that asks why a task is as it is, when somebody wants to know. */
 export function why(page, task) {
   const box = make("div", {});
-  const button = make("button", { class: "main", type: "button", "data-id": "why", id: "why" }, t("why"));
-  button.addEventListener("click", async () => {
-    button.disabled = true;
+  const asks = button(t("why"), async () => {
+    asks.disabled = true;
     const wait = make("p", { class: "muted", role: "status" }, t("why.plays"));
     box.append(wait);
     try {
@@ -52,10 +51,10 @@ export function why(page, task) {
     } catch (error) {
       wait.className = "bad";
       wait.textContent = wordsOf(error);
-      button.disabled = false;
+      asks.disabled = false;
     }
-  });
-  box.append(make("div", { class: "buttons" }, button));
+  }, { class: "main", "data-id": "why", id: "why" });
+  box.append(make("div", { class: "buttons" }, asks));
   return box;
 }
 
