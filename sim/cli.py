@@ -4,16 +4,22 @@ Exit codes: 0 done; 1 a check failed; 2 the input was wrong, with one line on st
 command needs is imported inside it, so that `meterhouse --help` stays quick.
 """
 
+import gc
+import os
 import sys
 from bisect import bisect_right
+from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from sim.fitcommand import add_commands
+from sim import printing
+from sim.options import JsonOption, PoliciesOption, ScenarioArgument, SetOption, rules_of, set_policy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,30 +33,48 @@ if TYPE_CHECKING:
     from sim.trace import FactsWriter
     from sim.tracking import Run, Story
 
+
+class _Commands(UserDict[str, Any]):
+    """The commands of `COMMANDS` as typer has them, each made when it is asked for: one pays for no other."""
+
+    def __getitem__(self, name: str) -> Any:
+        found = self.data[name]
+        if isinstance(found, str):
+            module, _, function = found.partition(":")
+            found = getattr(import_module(module), function)
+        if not isinstance(found, typer.Typer):
+            function, found = found, typer.Typer(add_completion=False, **_LOOK)
+            found.command(name, context_settings=_SETTINGS.get(name))(function)
+        return get_command(found)
+
+
+class _Group(TyperGroup):
+    """`meterhouse` itself."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands(COMMANDS)
+
+
+_LOOK: Final[dict[str, Any]] = {"rich_markup_mode": None, "pretty_exceptions_enable": False}
+
 app = typer.Typer(
     name="meterhouse",
+    cls=_Group,
     help="Simulates a robotic store for electricity meters.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     no_args_is_help=True,
+    **_LOOK,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ScenarioArgument = Annotated[
-    str,
-    typer.Argument(metavar="SCENARIO", help="A scenario file, or a name from `meterhouse list scenarios`."),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="A.B=VALUE", help="Sets a scenario value; may be given several times."),
-]
-PoliciesOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--policy", metavar="POLICY", help="An allocation policy, or FILE.py:FUNCTION; may be repeated."
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Prints one JSON object.")]
+_SPARED: Final = {
+    "OPENBLAS_NUM_THREADS": "1",  # no matrix here is worth a second thread, and starting one costs a tenth
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # what a scenario means is not for other packages to change
+}
+"""What libraries need not do for a command line, unless the environment says so."""
+
+_OBJECTS: Final = 10_000
+"""So many new objects before rings of garbage are looked for: almost all that start-up makes stays."""
 
 _INTERRUPTED_QUERY: Final = "Query interrupted"
 """What DuckDB makes of Ctrl-C while it works."""
@@ -63,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and give its exit code; wrong input ends in a line on standard error a mistake."""
     from typer.exceptions import TyperException
 
+    for name, value in _SPARED.items():
+        os.environ.setdefault(name, value)
+    gc.set_threshold(_OBJECTS)
     try:
         code = app(args=None if argv is None else list(argv), prog_name="meterhouse", standalone_mode=False)
     except typer.Exit as stop:
@@ -91,7 +118,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- commands --------------------------------------------------------------------------------------------
 
 
-@app.command()
 def run(
     scenario: ScenarioArgument,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed instead of the scenario's own.")] = None,
@@ -139,7 +165,7 @@ def run(
     from sim.results import ResultError, refuse_folder
     from sim.scenario import build_layout, load
 
-    loaded = load(scenario, [*(set_ or ()), *([] if policy is None else [_set_policy(policy)])])
+    loaded = load(scenario, [*(set_ or ()), *([] if policy is None else [set_policy(policy)])])
     is_many = replications > 1 or precision is not None
     if out is not None and not is_many:
         refuse_folder(out)
@@ -171,7 +197,6 @@ def run(
         _run_once(loaded, first, out, slice_ms, log, watch=watch, json=json)
 
 
-@app.command()
 def check(
     files: Annotated[
         list[str] | None, typer.Argument(metavar="SCENARIO...", help="Scenario files, or names of scenarios.")
@@ -187,9 +212,9 @@ def check(
     from sim.scenario import ScenarioError, build_layout, load, schema_text
 
     if schema:
-        _write(schema_text())
+        printing.write(schema_text())
         return
-    rules = _rules(policy or ())
+    rules = rules_of(policy or ())
     reports: list[dict[str, Any]] = []
     for file in files or ([] if rules else _missing("SCENARIO")):
         try:
@@ -202,12 +227,14 @@ def check(
             reports.append({"file": file, "ok": True, "errors": [], "days": days, **size})
     checked = [_checked_rule(name) for name in rules]
     if json:
-        _write_json({"files": reports, **({"policies": checked} if rules else {})})
+        printing.write_json({"files": reports, **({"policies": checked} if rules else {})})
     else:
         for report in reports:
             if report["ok"]:
                 counts = [f"{report[key]:,} {key}" for key in ("slots", "boxes", "meters")]
-                _write(f"{report['file']}: right: {', '.join(counts)}, {_count(report['days'], 'day')}\n")
+                printing.write(
+                    f"{report['file']}: right: {', '.join(counts)}, {printing.count(report['days'], 'day')}\n"
+                )
         for each in checked:
             _print_checked_rule(each)
     errors = [line for report in reports for line in report["errors"]]
@@ -217,7 +244,6 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command()
 def show(
     scenario: ScenarioArgument,
     set_: SetOption = None,
@@ -242,20 +268,19 @@ def show(
         rows.append({"path": name, "value": value, **texts, "live": is_live, "from": loaded.origins[name]})
     if json:
         about = {"scenario": loaded.scenario.name, "scenario_id": scenario_id(loaded.scenario)}
-        _write_json({**about, "question": loaded.scenario.question, "values": rows})
+        printing.write_json({**about, "question": loaded.scenario.question, "values": rows})
         return
-    table = _table("<", "value", "unit", "origin", "set by", first=loaded.scenario.name)
+    table = printing.table("<", "value", "unit", "origin", "set by", first=loaded.scenario.name)
     for row in rows:
         if row["path"] in ("name", "question"):
             continue
-        style, value = None if row["from"] == "default" else "bold", _value_text(row["value"])
+        style, value = None if row["from"] == "default" else "bold", printing.value_text(row["value"])
         table.add_row(row["path"], value, row["unit"], row["origin"], Path(row["from"]).name, style=style)
-    console = _console()
-    _print_question(console, loaded)
+    console = printing.console()
+    printing.print_question(console, loaded)
     console.print(table)
 
 
-@app.command()
 def layout(scenario: ScenarioArgument, set_: SetOption = None, json: JsonOption = False) -> None:
     """Draws the racks and says what they hold."""
     from sim.drawing import draw
@@ -264,13 +289,12 @@ def layout(scenario: ScenarioArgument, set_: SetOption = None, json: JsonOption 
 
     racks = build_layout(load(scenario, set_ or ()).scenario)
     if json:
-        _write_json(layout_summary(racks))
+        printing.write_json(layout_summary(racks))
     else:
-        console = _console()
+        console = printing.console()
         console.print(draw(racks, width=console.width), soft_wrap=True)
 
 
-@app.command(name="list")
 def list_(
     what: Annotated[
         str | None, typer.Argument(metavar="WHAT", help="What to list; without it, what there is.")
@@ -288,25 +312,24 @@ def list_(
     else:
         rows = LISTS[what][1]()
     if json:
-        _write_json({what or "lists": rows})
+        printing.write_json({what or "lists": rows})
         return
-    console = _console()
+    console = printing.console()
     extra = [key for key in ("unit", "better") if key in rows[0]]
     more = ["fallback"] if "fallback" in rows[0] and console.width >= _ROOM_FOR_WORDS else []
     heads = [text for name in (*more, "what it is") for text in ("<", name)]
-    table = _table(*extra, *heads, first="name", title=what or "what can be listed")
+    table = printing.table(*extra, *heads, first="name", title=what or "what can be listed")
     for row in rows:
         table.add_row(row["name"], *[row[key] for key in (*extra, *more)], row["sentence"])
     console.print(table)
     if what == "policies":
         knowing = [row["name"] for row in rows if "departures" in row["needs"]]
         console.print(
-            f"\n{_all_of(knowing)} must know when boxes leave: in `meterhouse replay` only."
+            f"\n{printing.all_of(knowing)} must know when boxes leave: in `meterhouse replay` only."
             " Rules of your own: --policy FILE.py:FUNCTION.", highlight=False,
         )  # fmt: skip
 
 
-@app.command()
 def replay(
     trace: Annotated[
         Path, typer.Argument(metavar="TRACE.csv", help="A recorded order trace, CSV or CSV.gz.")
@@ -343,7 +366,7 @@ def replay(
     from sim.scenario import load
 
     every = LIVE_POLICIES if robot else POLICIES
-    rules = list(dict.fromkeys([*(every if all_ else ()), *_rules(policy or ())]))
+    rules = list(dict.fromkeys([*(every if all_ else ()), *rules_of(policy or ())]))
     if not rules:
         raise ResultError(["replay: expected --policy POLICY or --all, found neither"])
     if robot:
@@ -360,11 +383,11 @@ def replay(
     if len(rules) == 1 and not bound and picture is None:
         score = replay_trace(trace, loaded, rules[0], seed=seed)
         if json:
-            _write_json(score)
+            printing.write_json(score)
         else:
             _print_score(score, f"{trace.name} on {layout}, {rules[0]}")
         return
-    with _progress(trace.name) as advance:
+    with printing.progress(trace.name) as advance:
         document = ladder(trace, loaded, rules, seed=seed, bound=bound, progress=advance)
     if picture is not None:
         from sim.charts import ladder as draw_ladder
@@ -372,19 +395,18 @@ def replay(
 
         write_picture(draw_ladder(document), picture)
     if json:
-        _write_json(document)
+        printing.write_json(document)
         return
-    console = _console()
+    console = printing.console()
     console.print(_ladder_table(document, f"{trace.name} on {layout}", console.width))
     if any("departures" in rule_named(row["policy"]).needs for row in document["policies"]):
         console.print("* knows when each unit leaves", highlight=False)
     console.print()
-    console.print(_filled(_ladder_sentence(document), console), style="bold", highlight=False)
+    console.print(printing.filled(_ladder_sentence(document), console), style="bold", highlight=False)
     if picture is not None:
         console.print(f"picture in {picture}", highlight=False, soft_wrap=True)
 
 
-@app.command(name="import")
 def import_(
     orders: Annotated[
         Path, typer.Argument(metavar="ORDERS", help="An order log: CSV with named columns, or JSON lists.")
@@ -406,16 +428,16 @@ def import_(
     from sim.orderlog import import_log
 
     columns = _pairs("--column", column or ())
-    with _progress(orders.name) as advance:
+    with printing.progress(orders.name) as advance:
         made = import_log(
             orders, out, initial=initial, columns=columns or None, drop_unmatched=drop_unmatched,
             progress=advance,
         )  # fmt: skip
     if json:
-        _write_json({"trace": str(out), **made._asdict()})
+        printing.write_json({"trace": str(out), **made._asdict()})
         return
-    console = _console()
-    table = _table(">", "", first=f"{orders.name} as {out.name}")
+    console = printing.console()
+    table = printing.table(">", "", first=f"{orders.name} as {out.name}")
     dropped = [("departures left out", made.dropped)] if made.dropped else []
     for name, number in (
         ("rows", made.rows), ("units", made.units), ("SKUs", made.skus), ("initial stock", made.initial),
@@ -423,14 +445,10 @@ def import_(
         ("most units at once", made.peak), ("units at the end", made.final),
     ):  # fmt: skip
         table.add_row(name, f"{number:,}")
-    table.add_row("time covered", _duration(made.last_time_s))
+    table.add_row("time covered", printing.duration(made.last_time_s))
     console.print(table)
 
 
-add_commands(app)
-
-
-@app.command()
 def validate(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="NAME", help="Only this check; may be repeated.")
@@ -447,7 +465,7 @@ def validate(
     if unknown:
         wanted = one_of(list(CHECKS))
         raise ResultError([f"--only: expected {wanted}, found {show(n)}{near(n, CHECKS)}" for n in unknown])
-    with _progress("checking") as advance:
+    with printing.progress("checking") as advance:
         checks = run_checks(only or None, seed, advance)
     rows: list[dict[str, Any]] = [
         {
@@ -464,9 +482,9 @@ def validate(
     ]
     failed = sum(not row["ok"] for row in rows)
     if json:
-        _write_json({"checks": rows})
+        printing.write_json({"checks": rows})
     else:
-        table = _table(
+        table = printing.table(
             ">", "expected", ">", "found", ">", "low", ">", "high", "verdict",
             first="check", title="the model against theory", wrap=True,
         )  # fmt: skip
@@ -478,7 +496,7 @@ def validate(
                 "ok" if row["ok"] else "FAILED",
                 style=None if row["ok"] else "bold red",
             )
-        console = _console()
+        console = printing.console()
         console.print(table)
         console.print()
         _print_verdict(console, [row["ok"] for row in rows])
@@ -486,7 +504,6 @@ def validate(
         raise typer.Exit(1)
 
 
-@app.command()
 def export(
     folder: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The result folder of a run.")],
     stock: Annotated[
@@ -526,15 +543,16 @@ def export(
     if truth:
         _label_truth(stock, encoding)
     if json:
-        _write_json({
+        printing.write_json({
             "file": str(stock), "boxes": boxes, "at_s": t_ms / 1000, "side": "truth" if truth else "records",
         })  # fmt: skip
     else:
         side = ", as it truly was," if truth else ""
-        _write(f"{stock}: {_count(boxes, 'box', 'boxes')}{side} at {_clock(t_ms)} of the run\n")
+        printing.write(
+            f"{stock}: {printing.count(boxes, 'box', 'boxes')}{side} at {printing.clock(t_ms)} of the run\n"
+        )
 
 
-@app.command()
 def trace(
     what: Annotated[
         str,
@@ -571,14 +589,14 @@ def trace(
     last = limit if json or limit else _MOST_EVENTS
     story = track(run, subject_of(run, what), at_ms, last)
     if json:
-        _write_json({
+        printing.write_json({
             "kind": story.subject.kind, "number": story.subject.number, "name": story.name,
             "at_s": at_ms / 1000, "sentence": story.sentence, "where": story.where, "earlier": story.earlier,
             "events": [as_json(run, event) for event in story.events], "verified": verify,
             "whole": run.is_whole,
         })  # fmt: skip
         return
-    console = _console()
+    console = printing.console()
     if not run.is_whole:
         console.print(
             f"Not all: the run was interrupted, and what it has left ends at {run.when(run.end_ms)}.\n"
@@ -588,13 +606,12 @@ def trace(
     if story.events:
         console.print()
         console.print(_story_table(run, story))
-    notes = [f"{_count(story.earlier, 'earlier event')} left out (--limit)"] * bool(story.earlier)
+    notes = [f"{printing.count(story.earlier, 'earlier event')} left out (--limit)"] * bool(story.earlier)
     notes += ["* not where it was recorded"] * any(map(is_astray, story.events))
     if notes:
         console.print("\n" + "\n".join(notes), highlight=False)
 
 
-@app.command()
 def why(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="The result folder of a run.")],
     task: Annotated[int, typer.Argument(min=0, metavar="TASK", help="The number of a task.")],
@@ -616,21 +633,20 @@ def why(
 
     if policy is not None and not is_own(policy):
         raise ResultError([f"--policy: expected FILE.py:FUNCTION, found {show(policy)}"])
-    _rules([] if policy is None else [policy])
+    rules_of([] if policy is None else [policy])
     result = read_result(folder)
-    with _progress(f"task {task}") as advance:
+    with printing.progress(f"task {task}") as advance:
         told = explain_apart(
             loaded_of(folder, result.scenario), result.seed, [Entry(*given[:4]) for given in result.commands],
             task, consequences=not no_consequences, until_ms=result.end_ms, trace=result.trace,
             progress=advance,
         )  # fmt: skip
     if json:
-        _write_json(told)
+        printing.write_json(told)
     else:
         _print_why(told)
 
 
-@app.command()
 def stock(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="The result folder of a run.")],
     at: Annotated[
@@ -652,12 +668,11 @@ def stock(
         result.trace, result.layout, result.scenario_at_end, t_ms=_instant(at, result.end_ms), by=by
     )
     if json:
-        _write_json(_stock_document(told))
+        printing.write_json(_stock_document(told))
     else:
         _print_stock(told, result)
 
 
-@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run or of a study.")],
     png: Annotated[bool, typer.Option("--png", help="Writes its pictures beside it.")] = False,
@@ -672,12 +687,13 @@ def report(
 
     path, more = report_folder(folder, png=png, csv=csv, parquet=parquet)
     if json:
-        _write_json({"report": str(path), **({"files": [str(each) for each in more]} if more else {})})
+        printing.write_json(
+            {"report": str(path), **({"files": [str(each) for each in more]} if more else {})}
+        )
     else:
-        _write("".join(f"{each}\n" for each in (path, *more)))
+        printing.write("".join(f"{each}\n" for each in (path, *more)))
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(
     context: typer.Context,
     what: Annotated[
@@ -708,7 +724,7 @@ def bench(
     from sim.words import near, show
 
     if what == "allocation":
-        names = [*_rules(rule or (), "--rule"), *_rules(policy or ())]
+        names = [*rules_of(rule or (), "--rule"), *rules_of(policy or ())]
         _bench_allocation(
             names, quick=quick, sizes=size, save=save, against=against, picture=picture, json=json
         )
@@ -720,7 +736,7 @@ def bench(
         "--save": save, "--against": against, "--picture": picture, "--json": json,
     }  # fmt: skip
     if options := [name for name, value in given.items() if value]:
-        raise ResultError([f"bench: expected 'allocation' before {_all_of(options)}, found nothing"])
+        raise ResultError([f"bench: expected 'allocation' before {printing.all_of(options)}, found nothing"])
     _bench_checkout([*([] if what is None else [what]), *context.args])
 
 
@@ -743,7 +759,6 @@ DEFAULT_DATA: Final = Path("meterhouse-data")
 MOST_DAYS: Final = 36_500
 
 
-@app.command()
 def serve(
     scenario: Annotated[
         str | None,
@@ -829,7 +844,6 @@ def serve(
 
 
 key_app = typer.Typer(help="API keys of a server.", no_args_is_help=True)
-app.add_typer(key_app, name="key")
 
 
 @key_app.command("create")
@@ -849,9 +863,9 @@ def create_key(
     """Makes a key and prints it, this once."""
     made = _api("serve").create_key(_registry(data, database), name, scope or ["runs:read"], days)
     if json:
-        _write_json(made)
+        printing.write_json(made)
         return
-    _write(f"{made['key']}\n")
+    printing.write(f"{made['key']}\n")
     sys.stderr.write(
         f"Key {made['id']} for {name} may {', '.join(made['scopes'])}."
         " It is shown this once: only its hash is kept.\n"
@@ -865,15 +879,15 @@ def list_keys(
     """Lists keys, without what nobody but their owners knows."""
     keys = _api("serve").list_keys(_known_registry(data, database))
     if json:
-        _write_json({"keys": keys})
+        printing.write_json({"keys": keys})
         return
-    table = _table("<", "name", "scopes", "state", "made", "expires", first="key")
+    table = printing.table("<", "name", "scopes", "state", "made", "expires", first="key")
     for each in keys:
         table.add_row(
             each["id"], each["name"], ", ".join(each["scopes"]), each["state"], each["created_at"][:10],
             (each["expires_at"] or "")[:10], style=None if each["state"] == "good" else "dim",
         )  # fmt: skip
-    _console().print(table)
+    printing.console().print(table)
 
 
 @key_app.command("revoke")
@@ -888,13 +902,12 @@ def revoke_key(
     """Makes a key worthless, within seconds and for ever."""
     done = _api("serve").revoke_key(_known_registry(data, database), key)
     if json:
-        _write_json(done)
+        printing.write_json(done)
     else:
-        _write(f"key {done['id']} ({done['name']}) is revoked\n")
+        printing.write(f"key {done['id']} ({done['name']}) is revoked\n")
 
 
 data_app = typer.Typer(help="The runs in a server's data folder.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
 
 
 @data_app.command("list")
@@ -904,23 +917,23 @@ def list_data(
     """Lists runs with their state, age and size."""
     told = _api("serve").list_data(_known_registry(data, database), data)
     if json:
-        _write_json(told)
+        printing.write_json(told)
         return
-    table = _table(
+    table = printing.table(
         "<", "name", "state", ">", "simulated", ">", "facts", ">", "size", "made", "",
         first="run", title=str(data),
     )  # fmt: skip
     for run in told["runs"]:
         marks = ", ".join(word for word in ("current", "keep") if run[word])
         table.add_row(
-            run["run"], run["name"], run["state"], _duration(run["simulated_s"]), f"{run['facts']:,}",
+            run["run"], run["name"], run["state"], printing.duration(run["simulated_s"]), f"{run['facts']:,}",
             _bytes(run["bytes"]), run["created_at"][:10], marks,
         )  # fmt: skip
-    console = _console()
+    console = printing.console()
     console.print(table)
-    console.print(f"\n{_count(len(told['runs']), 'run')}, {_bytes(told['bytes'])}", highlight=False)
+    console.print(f"\n{printing.count(len(told['runs']), 'run')}, {_bytes(told['bytes'])}", highlight=False)
     if told["strays"]:
-        strays = _count(len(told["strays"]), "folder")
+        strays = printing.count(len(told["strays"]), "folder")
         console.print(f"{strays} of no run: `meterhouse data clean` removes them")
 
 
@@ -948,13 +961,13 @@ def clean_data(
         dry=dry_run,
     )  # fmt: skip
     if json:
-        _write_json(done)
+        printing.write_json(done)
         return
     would = "would be " if done["dry"] else ""
     names = f": {', '.join(done['removed'])}" if done["removed"] else ""
-    strays = f" and {_count(len(done['strays']), 'folder')} of no run" if done["strays"] else ""
+    strays = f" and {printing.count(len(done['strays']), 'folder')} of no run" if done["strays"] else ""
     freed = f"{_bytes(done['bytes'])} {would}freed"
-    _write(f"{_count(len(done['removed']), 'run')}{strays} {would}removed{names}; {freed}\n")
+    printing.write(f"{printing.count(len(done['removed']), 'run')}{strays} {would}removed{names}; {freed}\n")
 
 
 def _api(module: str) -> Any:
@@ -1012,55 +1025,11 @@ def _start(
     if version:
         from importlib.metadata import version as version_of
 
-        _write(f"meterhouse {version_of('meterhouse')}\n")
+        printing.write(f"meterhouse {version_of('meterhouse')}\n")
         raise typer.Exit
 
 
 # --- policies --------------------------------------------------------------------------------------------
-
-
-def _rules(policies: Sequence[str], option: str = "--policy") -> list[str]:
-    """The names of policies that an option gives; those of the user's own, FILE.py:FUNCTION, are loaded."""
-    from sim.allocation import ALIASES, POLICIES
-    from sim.ownrule import OwnRuleError, is_own, load_rule, short_name
-    from sim.words import near, show
-
-    known = [*POLICIES, *ALIASES]
-    loaded: dict[str, str] = {}
-    lines: list[str] = []
-    names = []
-    for text in dict.fromkeys(policies):
-        name = text
-        if not is_own(text):
-            if text not in known:
-                expected = f"expected {', '.join(known)} or FILE.py:FUNCTION"
-                lines.append(f"{option}: {expected}, found {show(text)}{near(text, known)}")
-        else:
-            # Two files of one name are told apart by their folders.
-            name = text if loaded.setdefault(short_name(text), text) != text else short_name(text)
-            try:
-                load_rule(text, name)
-            except OwnRuleError as error:
-                lines += error.lines
-        names.append(name)
-    if lines:
-        raise OwnRuleError(lines)
-    return names
-
-
-def _set_policy(policy: str, option: str = "--policy") -> str:
-    """What --set is given for a policy that a store can follow."""
-    import json
-
-    from sim.allocation import OWN_RULES
-    from sim.ownrule import OwnRuleError
-    from sim.words import show
-
-    (name,) = _rules([policy], option)
-    if name in OWN_RULES and "departures" in OWN_RULES[name].needs:
-        found = f"found {show(name)}, which needs to know when boxes leave: only `meterhouse replay` does"
-        raise OwnRuleError([f"{option}: expected a rule that a store can follow, {found}"])
-    return f"policy.allocation={json.dumps(name, ensure_ascii=False)}"
 
 
 def _checked_rule(name: str) -> dict[str, Any]:
@@ -1074,11 +1043,11 @@ def _checked_rule(name: str) -> dict[str, Any]:
 
 
 def _print_checked_rule(checked: dict[str, Any]) -> None:
-    table = _table("verdict", "<", "finding", first="check", title=checked["policy"])
+    table = printing.table("verdict", "<", "finding", first="check", title=checked["policy"])
     for check in checked["checks"]:
         style = None if check["ok"] else "bold red"
         table.add_row(check["check"], "ok" if check["ok"] else "FAILED", check["finding"], style=style)
-    console = _console()
+    console = printing.console()
     console.print(table)
     console.print()
     _print_verdict(console, [check["ok"] for check in checked["checks"]])
@@ -1086,7 +1055,7 @@ def _print_checked_rule(checked: dict[str, Any]) -> None:
 
 def _print_verdict(console: "Console", verdicts: Sequence[bool]) -> None:
     failed = verdicts.count(False)
-    verdict = f"{_count(failed, 'check')} of {len(verdicts)} failed" if failed else ""
+    verdict = f"{printing.count(failed, 'check')} of {len(verdicts)} failed" if failed else ""
     style = "bold red" if failed else "bold"
     console.print(verdict or f"all {len(verdicts)} checks hold", style=style, highlight=False)
 
@@ -1107,7 +1076,7 @@ def _replay_whole(
             raise ResultError([f"--out: expected one policy, found {len(rules)}"])
         refuse_folder(out)
     rows: list[dict[str, Any]] = []
-    with _progress(trace.name) as advance, TemporaryDirectory() as folder:
+    with printing.progress(trace.name) as advance, TemporaryDirectory() as folder:
         for number, rule in enumerate(rules):
 
             def advance_one(done: float, number: int = number) -> None:
@@ -1128,21 +1097,26 @@ def _replay_whole(
                 "deliveries": run.deliveries, "orders": run.orders, "open_orders": run.open_orders, **given,
             })  # fmt: skip
     if json:
-        _write_json({"trace": str(trace), "scenario": loaded.scenario.name, "seed": seed, "runs": rows})
+        printing.write_json(
+            {"trace": str(trace), "scenario": loaded.scenario.name, "seed": seed, "runs": rows}
+        )
         return
-    console, first = _console(), rows[0]
-    title = f"{trace.name} through {loaded.scenario.name}: {_count(first['orders'], 'order')},"
-    title += f" {_count(first['deliveries'], 'truck')}, {_count(first['initial'], 'box', 'boxes')} at time 0"
+    console, first = printing.console(), rows[0]
+    title = f"{trace.name} through {loaded.scenario.name}: {printing.count(first['orders'], 'order')},"
+    boxes = printing.count(first["initial"], "box", "boxes")
+    title += f" {printing.count(first['deliveries'], 'truck')}, {boxes} at time 0"
     if len(rows) == 1:
         console.print(_kpi_table(first["kpis"], f"{title}, {first['policy']}", console.width))
         console.print()
-        console.print(_filled(first["limits"], console), style="bold", highlight=False)
+        console.print(printing.filled(first["limits"], console), style="bold", highlight=False)
         console.print(f"\n{first['facts']:,} facts, digest {first['digest']}", soft_wrap=True)
     else:
         heads = [text for name in _WHOLE_KPIS.values() for text in (">", name)]
-        table = _table(*heads, ">", "open orders", first="policy", title=title)
+        table = printing.table(*heads, ">", "open orders", first="policy", title=title)
         for row in rows:
-            cells = [_amount(row["kpis"][name]["value"], row["kpis"][name]["unit"]) for name in _WHOLE_KPIS]
+            cells = [
+                printing.amount(row["kpis"][name]["value"], row["kpis"][name]["unit"]) for name in _WHOLE_KPIS
+            ]
             table.add_row(row["policy"], *cells, f"{row['open_orders']:,}")
         console.print(table)
     if out is not None:
@@ -1160,7 +1134,7 @@ _WHOLE_KPIS: Final = {
 
 
 def _print_score(score: dict[str, Any], title: str) -> None:
-    table = _table(">", "", first=title)
+    table = printing.table(">", "", first=title)
     for name, unit, digits in (
         ("moves", "", 0), ("total_s", "s", 1), ("per_move_s", "s", 4),
         ("peak", "units", 0), ("final", "units", 0), ("mean_occupancy", "units", 2), ("digs", "", 0),
@@ -1169,7 +1143,7 @@ def _print_score(score: dict[str, Any], title: str) -> None:
             value = score[name]
             text = "none" if value is None else f"{value:,.{digits}f} {unit}"
             table.add_row(name.removesuffix("_s").replace("_", " "), text.strip())
-    _console().print(table)
+    printing.console().print(table)
 
 
 def _ladder_table(document: dict[str, Any], title: str, width: int) -> "Table":
@@ -1203,8 +1177,8 @@ def _ladder_table(document: dict[str, Any], title: str, width: int) -> "Table":
     ]
     room = min(24, width - sum(taken))
     longest_s = max(total_s for _, total_s in lines) or 1.0
-    about = f"{title}: {moves:,} moves, at most {_count(document['peak'], 'unit')}"
-    table = _table(
+    about = f"{title}: {moves:,} moves, at most {printing.count(document['peak'], 'unit')}"
+    table = printing.table(
         *(text for head in heads for text in (">", head)), *[""] * (room >= _LEAST_BAR),
         first="policy", title=about,
     )  # fmt: skip
@@ -1227,7 +1201,11 @@ def _ladder_sentence(document: dict[str, Any]) -> str:
     words = best["policy"]
     if len(live) > 1:
         words += " is best of the policies that a store can follow"
-        words += f", with {_all_of(also) if len(also) < 3 else f'{len(also)} others'} as good" if also else ""
+        words += (
+            f", with {printing.all_of(also) if len(also) < 3 else f'{len(also)} others'} as good"
+            if also
+            else ""
+        )
     if best["regret"] is not None:
         words += f"{':' if len(live) > 1 else ' is'} {_share(best['regret'])} above the lower bound"
         later = min(live, key=lambda row: row["rest_total_s"])
@@ -1237,7 +1215,7 @@ def _ladder_sentence(document: dict[str, Any]) -> str:
         words += _share(later["rest_regret"])
     if "digs" in best:
         least = min(live, key=lambda row: row["digs"])
-        digs = f"{least['policy']} digs least, {_count(least['digs'], 'time')}"
+        digs = f"{least['policy']} digs least, {printing.count(least['digs'], 'time')}"
         words += f". Digging is left out of these times: {digs}" if len(live) > 1 else ""
     return f"{words}."
 
@@ -1254,11 +1232,6 @@ def _bar(columns: float) -> str:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}".replace("%", "\u00a0%")
-
-
-def _all_of(words: Sequence[str]) -> str:
-    """Words as a list in a sentence: a, b and c."""
-    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 # --- files -----------------------------------------------------------------------------------------------
@@ -1363,7 +1336,7 @@ def _stock_document(told: dict[str, Any]) -> dict[str, Any]:
 def _print_stock(told: dict[str, Any], result: "Result") -> None:
     from sim.tracking import Run
 
-    run, console = Run.of(result), _console()
+    run, console = Run.of(result), printing.console()
     wide = console.options.update(width=1000)
     for fewer in range(len(_WORKED_OUT) + 1):
         table = _stock_table(told, run, _WORKED_OUT[:fewer])
@@ -1395,7 +1368,7 @@ def _stock_table(told: dict[str, Any], run: "Run", fewer: Sequence[str]) -> "Tab
     left_out = {name for name in _OFTEN_NONE if not any(line[name] for line in lines)}
     left_out |= {*fewer} if what == "SKU" else {*fewer, "safety"}
     shown = [name for name in _STOCK_COLUMNS if name not in left_out]
-    table = _table(
+    table = printing.table(
         *(text for name in shown for text in (">", name.replace("_", " "))),
         first=what, title=f"stock on record at {run.when(told['t_ms'])}, in meters",
     )  # fmt: skip
@@ -1413,11 +1386,13 @@ def _stock_table(told: dict[str, Any], run: "Run", fewer: Sequence[str]) -> "Tab
 
 
 def _old_table(old: Sequence[dict[str, Any]], run: "Run") -> "Table":
-    table = _table("place", "SKU", "lot", ">", "meters", ">", "verified", first="box", title="oldest boxes")
+    table = printing.table(
+        "place", "SKU", "lot", ">", "meters", ">", "verified", first="box", title="oldest boxes"
+    )
     for box in old[:_MOST_LISTED]:
         table.add_row(
             run.box(box["box"]), box["place"], box["sku"], run.lot(box["lot"]), str(box["meters"]),
-            f"{_count(box['age_days'], 'day')} ago", style="red" if box["is_red"] else None,
+            f"{printing.count(box['age_days'], 'day')} ago", style="red" if box["is_red"] else None,
         )  # fmt: skip
     return table
 
@@ -1425,9 +1400,13 @@ def _old_table(old: Sequence[dict[str, Any]], run: "Run") -> "Table":
 def _recall_sentence(recall: dict[str, Any], run: "Run") -> str:
     """How a recall went, and which boxes are still to leave."""
     words = f"lot {run.lot(recall['lot'])}, recalled {run.moment(recall['recalled_ms'])}:"
-    words += f" {recall['left']:,} of {_count(recall['boxes'], 'box', 'boxes')} left"
-    words += f", the last {_duration(recall['lasted_ms'] / 1000)} later" if recall["lasted_ms"] >= 0 else ""
-    words += f", {_count(recall['digs'], 'dig')}" if recall["digs"] else ""
+    words += f" {recall['left']:,} of {printing.count(recall['boxes'], 'box', 'boxes')} left"
+    words += (
+        f", the last {printing.duration(recall['lasted_ms'] / 1000)} later"
+        if recall["lasted_ms"] >= 0
+        else ""
+    )
+    words += f", {printing.count(recall['digs'], 'dig')}" if recall["digs"] else ""
     missing = recall["missing"]
     for boxes, what in (
         ([box for box in recall["open"] if box not in missing], "still to leave"), (missing, "missing"),
@@ -1436,7 +1415,7 @@ def _recall_sentence(recall: dict[str, Any], run: "Run") -> str:
             names = [run.box(box) for box in boxes]
             more = [f"{len(names) - _MOST_LISTED:,} more"] * (len(names) > _MOST_LISTED)
             words += f"; {len(boxes):,} {what}: {'box' if len(boxes) == 1 else 'boxes'} "
-            words += _all_of([*names[:_MOST_LISTED], *more])
+            words += printing.all_of([*names[:_MOST_LISTED], *more])
     return words
 
 
@@ -1451,7 +1430,7 @@ def _story_table(run: "Run", story: "Story") -> "Table":
 
     is_of_one = story.subject.kind in ("meter", "box")
     boxes = [] if is_of_one else ["box"]
-    table = _table("event", *boxes, "where", "by", "<", "what happened", first="time")
+    table = printing.table("event", *boxes, "where", "by", "<", "what happened", first="time")
 
     def cells(event: Event, clock: str) -> list[str]:
         where = f"{event.place} {event.column + 1}.{event.tier + 1}" if event.column >= 0 else event.place
@@ -1476,33 +1455,33 @@ def _story_table(run: "Run", story: "Story") -> "Table":
 
 def _print_why(told: dict[str, Any]) -> None:
     """A task, then each of its decisions: a sentence, and tables of what it was chosen from."""
-    console = _console()
-    console.print(_filled(told["task"]["sentence"], console), highlight=False)
+    console = printing.console()
+    console.print(printing.filled(told["task"]["sentence"], console), highlight=False)
     for decision in told["decisions"]:
         console.print()
-        console.print(_filled(decision["sentence"], console), style="bold", highlight=False)
+        console.print(printing.filled(decision["sentence"], console), style="bold", highlight=False)
         if "rule" in decision and decision["rule"]["sentence"]:
             rule = decision["rule"]
-            console.print(_filled(f"{rule['name']}: {rule['sentence']}", console), highlight=False)
+            console.print(printing.filled(f"{rule['name']}: {rule['sentence']}", console), highlight=False)
         tables = _robot_tables if decision["kind"] == "robot" else _choice_tables
         for table in tables(decision):
             console.print()
             console.print(table)
         if consequences := decision.get("consequences"):
             console.print()
-            console.print(_filled(consequences["sentence"], console), highlight=False)
+            console.print(printing.filled(consequences["sentence"], console), highlight=False)
             if consequences["branches"]:
                 console.print()
                 console.print(_consequence_table(decision))
     console.print()
-    console.print(_filled(told["verified"]["sentence"], console), highlight=False)
+    console.print(printing.filled(told["verified"]["sentence"], console), highlight=False)
 
 
 def _choice_tables(decision: dict[str, Any]) -> "Iterator[Table]":
     """What took slots or boxes, the best that were left, what other rules would have chosen."""
     what, many = ("slot", "slots") if decision["kind"] == "slot" else ("box", "boxes")
     counts = decision["constraints"]
-    table = _table(">", many, first="what took them")
+    table = printing.table(">", many, first="what took them")
     for row in counts["removed"]:
         if row[many]:
             table.add_row(row["constraint"].replace("_", " "), f"{row[many]:,}")
@@ -1510,10 +1489,12 @@ def _choice_tables(decision: dict[str, Any]) -> "Iterator[Table]":
     yield table
     yield _slot_table(decision) if what == "slot" else _box_table(decision)
     if decision["others"]:
-        table = _table(*["stack"] * _has_stacks(decision), ">", "port", "<", "rules", first=f"{what} named")
+        table = printing.table(
+            *["stack"] * _has_stacks(decision), ">", "port", "<", "rules", first=f"{what} named"
+        )
         for row in decision["others"]:
             cells = [str(row.get("column"))] * _has_stacks(decision)
-            port = "" if row["port_s"] is None else _duration(row["port_s"])
+            port = "" if row["port_s"] is None else printing.duration(row["port_s"])
             style = "bold" if row["is_chosen"] else None
             table.add_row(row[what] or "none", *cells, port, ", ".join(row["rules"]), style=style)
         yield table
@@ -1528,25 +1509,30 @@ def _has_stacks(decision: dict[str, Any]) -> bool:
 def _slot_table(decision: dict[str, Any]) -> "Table":
     measure = decision["rule"]["measure"]
     more = [] if measure is None else [">", measure["name"]]
-    table = _table(
+    table = printing.table(
         ">", "from port", ">", "to port", ">", "boxes", ">", "places", "own lot", *more, first="best slots"
     )
     for row in decision["best"]:
         boxes = f"{row['boxes']:,}" + (f" + {row['kept']:,} coming" if row["kept"] else "")
-        value = [] if measure is None else [_amount(row["measure"], measure["unit"])]
+        value = [] if measure is None else [printing.amount(row["measure"], measure["unit"])]
         own = "yes" if row["own_lot"] else ""
-        ways = [_duration(row[key]) for key in ("port_s", "out_s")]
+        ways = [printing.duration(row[key]) for key in ("port_s", "out_s")]
         table.add_row(row["slot"], *ways, boxes, f"{row['capacity']:,}", own, *value)
     return table
 
 
 def _box_table(decision: dict[str, Any]) -> "Table":
     is_dug = any(row["blockers"] for row in decision["best"])
-    table = _table(
+    table = printing.table(
         "verified", ">", "age", "place", ">", "to port", *[">", "boxes on it"] * is_dug, first="best boxes"
     )
     for row in decision["best"]:
-        cells = [row["verified"], _count(row["age_days"], "day"), row["place"], _duration(row["port_s"])]
+        cells = [
+            row["verified"],
+            printing.count(row["age_days"], "day"),
+            row["place"],
+            printing.duration(row["port_s"]),
+        ]
         table.add_row(row["box"], *cells, *[str(row["blockers"])] * is_dug)
     return table
 
@@ -1555,15 +1541,15 @@ def _robot_tables(decision: dict[str, Any]) -> "Iterator[Table]":
     """What each robot did, and with what each dispatch rule would have begun."""
     from sim.why import ACTIVITY_WORDS
 
-    table = _table("at", "since", "doing", ">", "boxes", first="robot")
+    table = printing.table("at", "since", "doing", ">", "boxes", first="robot")
     for row in decision["robots"]:
         style = "bold" if row["is_chosen"] else None
-        since = _clock(round(1000 * row["since_s"]))
+        since = printing.clock(round(1000 * row["since_s"]))
         table.add_row(
             row["robot"], row["place"], since, ACTIVITY_WORDS[row["activity"]], str(row["boxes"]), style=style
         )
     yield table
-    table = _table(">", "task", "<", "rules", first="first by rule")
+    table = printing.table(">", "task", "<", "rules", first="first by rule")
     for row in decision["others"]:
         style = "bold" if row["is_chosen"] else None
         table.add_row(row["class"].replace("_", " "), str(row["task"]), ", ".join(row["rules"]), style=style)
@@ -1576,8 +1562,8 @@ def _consequence_table(decision: dict[str, Any]) -> "Table":
 
     told, what = decision["consequences"], decision["kind"]
     names = [name for name, value in told["run"].items() if value is not None]
-    heads = [text for name in names for text in (">", _kpi_name(name))]
-    table = _table(*heads, first="instead")
+    heads = [text for name in names for text in (">", printing.kpi_name(name))]
+    table = printing.table(*heads, first="instead")
     chosen = decision["best"][0] if what == "slot" else decision["box"]
     table.add_row(
         chosen[what], *(_figure(told["run"][name], FIGURES[name].unit) for name in names), style="bold"
@@ -1630,7 +1616,7 @@ def _bench_allocation(
     if picture is not None:
         _refuse_file("--picture", picture, (".svg", ".png"))
     old = None if against is None else bench.read(against)
-    with _progress("timing") as advance:
+    with printing.progress("timing") as advance:
         results = bench.run_allocation(
             sizes or (bench.QUICK_SIZES if quick else bench.SIZES),
             bench.QUICK_FILLS if quick else bench.FILLS, chosen, advance, optimum=not quick,
@@ -1643,12 +1629,14 @@ def _bench_allocation(
     ratios = bench.ratios(results)
     compared = None if old is None else bench.compare(results, old)
     if json:
-        _write_json({**results, "ratios": ratios, **({} if compared is None else {"compared": compared})})
+        printing.write_json(
+            {**results, "ratios": ratios, **({} if compared is None else {"compared": compared})}
+        )
     else:
         _print_bench(results, ratios, compared)
         for what, path in made.items():
             if path is not None:
-                _write(f"{what} in {path}\n")
+                printing.write(f"{what} in {path}\n")
     if compared is not None and not all(row["ok"] for row in compared):
         raise typer.Exit(1)
 
@@ -1660,13 +1648,13 @@ def _print_bench(
 
     head, rows = bench.table(results)
     # A column a size of store: no reader of a file wants them cut.
-    console = _console(sum(max(map(len, column)) + 3 for column in zip(head, *rows, strict=True)))
-    table = _table(*(text for name in head[1:] for text in (">", name)), first=head[0])
+    console = printing.console(sum(max(map(len, column)) + 3 for column in zip(head, *rows, strict=True)))
+    table = printing.table(*(text for name in head[1:] for text in (">", name)), first=head[0])
     for row in rows:
         table.add_row(*row)
     console.print(table)
     console.print()
-    table = _table(">", "goal", ">", "found", "<", "in", "", first="ratio", wrap=True)
+    table = printing.table(">", "goal", ">", "found", "<", "in", "", first="ratio", wrap=True)
     measured = [ratio for ratio in ratios if ratio["found"] is not None]
     for ratio in measured:
         verdict = "ok" if ratio["ok"] else "short"
@@ -1674,11 +1662,11 @@ def _print_bench(
     if measured:
         console.print(table)
     if len(measured) < len(ratios):
-        more = _count(len(ratios) - len(measured), "ratio")
+        more = printing.count(len(ratios) - len(measured), "ratio")
         console.print(f"\n{more} not measured: that takes all sizes and rules", highlight=False)
     if compared is not None:
         console.print()
-        table = _table(
+        table = printing.table(
             ">", "before", ">", "now", ">", "ratio", "", first="case, in empty call pairs", wrap=True
         )
         for pair in compared:
@@ -1706,24 +1694,24 @@ def _run_once(
     from sim.kpis import RunFacts, limits
     from sim.results import summary, write_result
 
-    with _progress(loaded.scenario.name) as advance:
+    with printing.progress(loaded.scenario.name) as advance:
         result, facts = _simulate(loaded, seed, advance, slice_ms, out, log, watch=watch)
     kpis = result.kpis()
     about = summary(result, kpis, limits(RunFacts.of(result)))
     if out is not None:
         write_result(result, out, loaded=loaded, about=about, facts=facts)
     if json:
-        _write_json({**about, **({"out": str(out)} if out else {})})
+        printing.write_json(about, out)
         return
-    console = _console()
-    _print_question(console, loaded)
-    console.print(_kpi_table(kpis, _title(loaded, f"seed {seed}"), console.width))
+    console = printing.console()
+    printing.print_question(console, loaded)
+    console.print(_kpi_table(kpis, printing.title(loaded, f"seed {seed}"), console.width))
     split = _split_table(kpis)
     if split is not None:
         console.print()
         console.print(split)
     console.print()
-    console.print(_filled(about["limits"], console), style="bold", highlight=False)
+    console.print(printing.filled(about["limits"], console), style="bold", highlight=False)
     if result.commands:
         console.print()
         _print_commands(console, result)
@@ -1737,11 +1725,13 @@ def _print_commands(console: "Console", result: "Result") -> None:
     from sim.words import printable
 
     refused = [given for given in result.commands if not given.applied]
-    count = _count(len(result.commands) - len(refused), "command")
+    count = printing.count(len(result.commands) - len(refused), "command")
     console.print(f"{count} applied, {len(refused):,} rejected{':' if refused else ''}", highlight=False)
     for given in refused[:_MOST_LISTED]:
         reason = printable(given.reason)
-        console.print(f"  {given.sequence} {given.type}, {_clock(given.t_ms)}: {reason}", soft_wrap=True)
+        console.print(
+            f"  {given.sequence} {given.type}, {printing.clock(given.t_ms)}: {reason}", soft_wrap=True
+        )
     if len(refused) > _MOST_LISTED:
         console.print(f"  and {len(refused) - _MOST_LISTED:,} more")
 
@@ -1794,18 +1784,12 @@ def _refuse_study(folder: Path) -> None:
         raise ResultError([f"{folder}: expected a new, empty or result folder, found that of a study"])
 
 
-def _title(loaded: "Loaded", more: str) -> str:
-    time = loaded.scenario.time
-    warmup = f", {_count(time.warmup_days, 'day')} of warm-up left out" if time.warmup_days else ""
-    return f"{loaded.scenario.name}: {_count(time.days, 'day')} from {time.start}{warmup}, {more}"
-
-
 def _kpi_table(kpis: dict[str, dict[str, Any]], title: str, width: int) -> "Table":
     """One line a KPI: its value, for a distribution the middle and the 95th percentile, and its sentence."""
     from sim.kpis import GROUPS, KPIS
 
     words = ("<", "what it is") if width >= _ROOM_FOR_WORDS else ()
-    table = _table(">", "value", ">", "p50", ">", "p95", *words, first="measure", title=title)
+    table = printing.table(">", "value", ">", "p50", ">", "p95", *words, first="measure", title=title)
     for heading, names in GROUPS.items():
         shown = [name for name in names if name in kpis and not _is_split(kpis[name], name)]
         is_empty = not any(kpis[name]["value"] for name in shown)
@@ -1816,10 +1800,16 @@ def _kpi_table(kpis: dict[str, dict[str, Any]], title: str, width: int) -> "Tabl
             continue
         for name in shown:
             row = kpis[name]
-            texts = [_amount(row[key], row["unit"]) if key in row else "" for key in ("value", "p50", "p95")]
+            texts = [
+                printing.amount(row[key], row["unit"]) if key in row else ""
+                for key in ("value", "p50", "p95")
+            ]
             sentence = [KPIS[name].sentence] if words else []
             table.add_row(
-                f"  {_kpi_name(name)}", *texts, *sentence, style="dim" if row["value"] is None else None
+                f"  {printing.kpi_name(name)}",
+                *texts,
+                *sentence,
+                style="dim" if row["value"] is None else None,
             )
     return table
 
@@ -1838,7 +1828,7 @@ def _split_table(kpis: dict[str, dict[str, Any]]) -> "Table | None":
     for name, row in kpis.items():
         if not row.get("parts") or not _is_split(row, name):
             continue
-        whole = _kpi_name(name).removesuffix("time by cause").strip() or "robot"
+        whole = printing.kpi_name(name).removesuffix("time by cause").strip() or "robot"
         for part, value in row["parts"].items():
             # Some are split once more, by class: then each class is a column.
             if isinstance(value, dict):
@@ -1851,13 +1841,14 @@ def _split_table(kpis: dict[str, dict[str, Any]]) -> "Table | None":
     if not splits:
         return None
     headers = [text for name in splits for text in (">", name)]
-    table = _table(*headers, first="where the time goes")
-    table.add_row("mean", *[_duration(totals[name]) for name in splits], style="bold")
+    table = printing.table(*headers, first="where the time goes")
+    table.add_row("mean", *[printing.duration(totals[name]) for name in splits], style="bold")
     for cause in dict.fromkeys(cause for causes in splits.values() for cause in causes):
         shares = [causes.get(cause, 0.0) / totals[name] for name, causes in splits.items()]
         if any(shares):
             table.add_row(
-                cause.replace("_", " "), *[_amount(share, "share") if share else "" for share in shares]
+                cause.replace("_", " "),
+                *[printing.amount(share, "share") if share else "" for share in shares],
             )
     return table
 
@@ -2026,151 +2017,40 @@ LISTS: Final[dict[str, tuple[str, Callable[[], Rows]]]] = {
 """What `meterhouse list` knows: a sentence, and the function that gives the rows."""
 
 
-# --- printing --------------------------------------------------------------------------------------------
+# --- all commands ----------------------------------------------------------------------------------------
 
+COMMANDS: Final[dict[str, Callable[..., None] | typer.Typer | str]] = {
+    "run": run,
+    "check": check,
+    "show": show,
+    "layout": layout,
+    "list": list_,
+    "replay": replay,
+    "import": import_,
+    "fit": "sim.fitcommand:fit",
+    "forecast": "sim.fitcommand:forecast",
+    "validate": validate,
+    "export": export,
+    "trace": trace,
+    "why": why,
+    "stock": stock,
+    "report": report,
+    "bench": bench,
+    "serve": serve,
+    "compare": "sim.studycli:compare",
+    "sweep": "sim.studycli:sweep",
+    "select": "sim.studycli:select",
+    "sensitivity": "sim.studycli:sensitivity",
+    "study": "sim.studycommand:study",
+    "key": key_app,
+    "data": data_app,
+}
+"""What `meterhouse` can do, in the order of its help; by its place where another module has it."""
 
-def _console(least: int = 0) -> "Console":
-    """Standard output for people; as wide as the terminal, at least 100 columns elsewhere.
-
-    Text is shown as it is: names of files and policies may hold what others take for markup.
-    """
-    from rich.console import Console
-
-    plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
-    console = Console(**plain)
-    return console if console.is_terminal else Console(width=max(100, least), **plain)
-
-
-def _table(*columns: str, first: str, title: str = "", wrap: bool = False) -> "Table":
-    """A quiet table; its first column stays on one line unless `wrap`.
-
-    A column after the word ">" is aligned to the right, the one after "<" takes the room that is left.
-    """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    heading = Text(title, no_wrap=True, overflow="ignore") if title else None  # may be wider than the table
-    table = Table(
-        title=heading, title_justify="left", title_style="bold",
-        box=SIMPLE_HEAD, pad_edge=False, show_edge=False, expand="<" in columns,
-    )  # fmt: skip
-    table.add_column(first, no_wrap=not wrap)
-    mark = ""
-    for name in columns:
-        if name not in ("<", ">"):
-            justify: Any = "right" if mark == ">" else "left"
-            table.add_column(name, justify=justify, no_wrap=mark != "<", ratio=1 if mark == "<" else None)
-        mark = name
-    return table
-
-
-def _print_question(console: "Console", loaded: "Loaded") -> None:
-    if loaded.scenario.question:
-        console.print(f"{_filled(loaded.scenario.question, console)}\n", style="italic", highlight=False)
-
-
-def _filled(text: str, console: "Console") -> str:
-    """A text in lines of the console's width; no number is parted from its per cent sign."""
-    import textwrap
-
-    return textwrap.fill(text.replace(" %", "\u00a0%"), console.width, break_on_hyphens=False)
-
-
-def _kpi_name(name: str) -> str:
-    for unit in ("_s", "_m", "_h"):
-        name = name.removesuffix(unit)
-    return name.replace("_", " ")
-
-
-_LONG_S: Final = {"s": 1, "h": 3600, "days": 86_400}
-"""Units of time in seconds; below one of them, smaller ones say more."""
-
-
-def _amount(value: float | None, unit: str) -> str:
-    """A value with its unit, as short as it is useful."""
-    if value is None:
-        return "none"
-    if unit == "share":
-        from sim.charts import percent
-
-        return percent(value)
-    if unit == "s" or (unit in _LONG_S and 0 < abs(value) < 1):
-        return _duration(value * _LONG_S[unit])
-    number = f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
-    if 0 < value < _LEAST:
-        number = f"< {_LEAST}"
-    if number == "1" and unit.endswith("s"):
-        unit = unit.removesuffix("es" if unit.endswith("xes") else "s")
-    elif "/" in unit and value == 0:
-        unit = ""
-    return f"{number} {unit}".rstrip()
-
-
-_LEAST: Final = 0.001
-"""Less of anything that is counted is shown as less than this."""
-
-
-def _duration(seconds: float) -> str:
-    if abs(seconds) < 120:
-        return f"{seconds:.1f} s"
-    if abs(seconds) < 7200:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:,.1f} h"
-
-
-def _clock(t_ms: int) -> str:
-    days, rest = divmod(t_ms // 60_000, 1440)
-    return f"day {days}, {rest // 60:02d}:{rest % 60:02d}"
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def _value_text(value: Any) -> str:
-    """A value as its scenario file would have it, near enough to read."""
-    import json
-
-    if isinstance(value, list):
-        if any(isinstance(item, dict) for item in value):
-            return "; ".join(_value_text(item) for item in value)
-        is_count = len(value) > 2 and all(isinstance(item, int) for item in value)
-        if is_count and value == list(range(value[0], value[-1] + 1)):
-            return f"{value[0]} to {value[-1]}"
-        inner = [" to ".join(item) if isinstance(item, list) else _value_text(item) for item in value]
-        return ", ".join(inner) or "none"
-    if isinstance(value, dict):
-        given = {name: inner for name, inner in value.items() if inner is not None}
-        return ", ".join(f"{name.replace('_', ' ')} {_value_text(inner)}" for name, inner in given.items())
-    return "none" if value is None else value if isinstance(value, str) else json.dumps(value)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-
-
-def _write_json(document: dict[str, Any]) -> None:
-    import json
-
-    _write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[float], None]]:
-    """A function that takes the share done and moves a bar; on a terminal only."""
-    if not sys.stderr.isatty():
-        yield lambda _done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    title_column = TextColumn("{task.description}", markup=False)
-    columns = (title_column, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=1.0)
-        yield lambda done: bar.update(task, completed=done)
-
+_SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    "bench": {"allow_extra_args": True, "ignore_unknown_options": True},
+}
+"""Commands that take what they do not know."""
 
 # --- what went wrong -------------------------------------------------------------------------------------
 
@@ -2213,15 +2093,8 @@ def _missing(what: str) -> NoReturn:
 
 def _close_quietly(stream: Any) -> None:
     """Let a reader that has gone away, such as `head`, be no error at the end of the program either."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-from sim import studycli as studycli  # noqa: E402 - its commands hang on the app above
-
 if __name__ == "__main__":
-    # `python -m sim.cli` makes a second copy of this file: the commands hang on the app of the first.
-    from sim.cli import main as run_first
-
-    sys.exit(run_first())
+    sys.exit(main())

@@ -610,6 +610,16 @@ class Settling(NamedTuple):
         return self._asdict()
 
 
+def settling(cell: str, kpi: str, made: Sequence[Replication], frame: Frame) -> Settling | None:
+    """Whether the warm-up of a cell is long enough; None where the observations of a measure are no weeks."""
+    if not made or not by_weeks(kpi, made, frame):
+        return None
+    rows = [each.weeks[kpi] for each in made]
+    advice = advise(rows, frame.warmup_weeks)
+    sentence = f"{cell}, {title_of(kpi)}: {advice.words}"
+    return Settling(cell, kpi, frame.warmup_weeks, advice.cut_weeks, advice.enough, sentence, welch(rows, 0))
+
+
 @dataclass(frozen=True)
 class Replications(_Shown):
     """Replications of one scenario."""
@@ -1299,19 +1309,12 @@ class _Plan:
 
         By MSER on the means of weeks over the replications; only where the observations are weeks.
         """
-        found = []
-        for at, cell in enumerate(self.cells):
-            made = list(self._made[at].values())
-            for kpi in self.kpis:
-                if not made or not by_weeks(kpi, made, self.frame):
-                    continue
-                rows = [each.weeks[kpi] for each in made]
-                advice = advise(rows, self.frame.warmup_weeks)
-                sentence = f"{cell.name}, {title_of(kpi)}: {advice.words}"
-                weeks, cut = self.frame.warmup_weeks, advice.cut_weeks
-                row = Settling(cell.name, kpi, weeks, cut, advice.enough, sentence, welch(rows, 0))
-                found.append(row)
-        return found
+        found = (
+            settling(cell.name, kpi, list(made.values()), self.frame)
+            for cell, made in zip(self.cells, self._made, strict=True)
+            for kpi in self.kpis
+        )
+        return [each for each in found if each is not None]
 
     def warnings(self) -> list[str]:
         """What to know before the figures are believed: a warm-up too short, replications left out."""

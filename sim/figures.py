@@ -325,7 +325,7 @@ def differences(
         mean, low, high = (
             (None, None, None) if interval is None else (interval.mean, *map(_bound, interval[1:3]))
         )
-        ratio = None if interval is None else _unpaired_ratio(one, other, interval, level)
+        ratio = None if interval is None else unpaired_ratio(one, other, interval, level)
         differs = low is not None and high is not None and not low <= 0.0 <= high
         row = Difference(
             measure, a, b, mean, low, high, len(one), unit, "paired-t", level, many, ratio, differs,
@@ -340,7 +340,7 @@ def _both(a: Values, b: Values) -> tuple[list[float], list[float]]:
     return [x for x, _ in pairs], [y for _, y in pairs]
 
 
-def _unpaired_ratio(a: Sequence[float], b: Sequence[float], interval: Interval, level: float) -> float | None:
+def unpaired_ratio(a: Sequence[float], b: Sequence[float], interval: Interval, level: float) -> float | None:
     """The width of a paired interval over that of Welch's for independent samples of the same spread.
 
     Welch, The generalization of "Student's" problem when several different population variances are involved,

@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.calendar import DAY_MS, WEEKDAYS
-from sim.orderlog import _SECONDS, OPS, OrderLogError, _arrives, _Faults, _moment, _opened
+from sim.orderlog import OPS, SECONDS, Faults, OrderLogError, is_arrival, opened, time_of
 from sim.replay import MOST_ROWS
 from sim.scenario import Loaded, ScenarioError, load, scenario_files
 from sim.statistics import poisson_interval, share_interval
-from sim.stocklist import _CellError, _ending, _sheet_rows, _Table, _whole
+from sim.stocklist import CellError, Table, ending_of, sheet_rows, whole_number
 from sim.streams import lognormal, normal_quantile
 from sim.trace import sync_folder
 from sim.words import near, one_of, show
@@ -280,7 +280,7 @@ def read_orders_log(
     progress: Callable[[float], None] | None = None,
 ) -> Orders:
     """The orders of a log, and when boxes came; see `fit_log`. Raises with every fault, by row."""
-    faults = _Faults(path, ":")
+    faults = Faults(path, ":")
     rows = _Rows(faults, columns, meters_per_box if in_boxes else 1)
     if columns.quantity is None:
         rows.scale = meters_per_box
@@ -294,18 +294,18 @@ def read_orders_log(
     return rows.settled(start)
 
 
-def _lines(path: Path, faults: _Faults, tick: Callable[[float], None]) -> Iterator[tuple[int, list[Any]]]:
+def _lines(path: Path, faults: Faults, tick: Callable[[float], None]) -> Iterator[tuple[int, list[Any]]]:
     """Every row of a file that is not blank, the headings first, with its number."""
     if path.name.lower().endswith(".csv.gz"):
         if not path.is_file():
             found = "a folder" if path.is_dir() else "nothing"
             raise faults.stop("a log in .csv, .csv.gz or .xlsx", found)
-    elif _ending(table := _Table(path, {})) == ".xlsx":
-        for number, cells in _sheet_rows(table):
+    elif ending_of(table := Table(path, {})) == ".xlsx":
+        for number, cells in sheet_rows(table):
             if any(cell not in ("", None) for cell in cells):
                 yield number, cells
         return
-    with _opened(path, faults, tick) as file:
+    with opened(path, faults, tick) as file:
         lines = file.lines(faults)
         first = next((line for line in lines if line.strip()), "")
         skipped = file.line - 1
@@ -323,7 +323,7 @@ def _lines(path: Path, faults: _Faults, tick: Callable[[float], None]) -> Iterat
 class _Rows:
     """What the rows of a log say, read one by one."""
 
-    def __init__(self, faults: _Faults, columns: Columns, scale: int) -> None:
+    def __init__(self, faults: Faults, columns: Columns, scale: int) -> None:
         self.faults = faults
         self.columns = columns
         self.scale = scale
@@ -390,12 +390,12 @@ class _Rows:
         value = _OFFSET.sub("", cell) if isinstance(cell, str) else cell
         if isinstance(value, date):
             value = value.isoformat()
-        found = _moment(value)
+        found = time_of(value)
         if found is None:
             expected = "seconds from 0 or a date and time as 2026-03-02T08:30"
             self.faults.add(number, self.columns.time, expected, _shown(cell))
             return None
-        is_seconds = found[1] == _SECONDS
+        is_seconds = found[1] == SECONDS
         if self._is_seconds is None:
             self._is_seconds, self._clock_row = is_seconds, number
         if is_seconds != self._is_seconds:
@@ -421,8 +421,8 @@ class _Rows:
             return self.scale
         cell = self._cell(cells, name)
         try:
-            return self.scale * _whole(cell, _MOST_METERS // self.scale)
-        except _CellError as wrong:
+            return self.scale * whole_number(cell, _MOST_METERS // self.scale)
+        except CellError as wrong:
             self.faults.add(number, name, wrong.expected.removeprefix("expected "), _shown(cell))
             return None
 
@@ -431,7 +431,7 @@ class _Rows:
         if name is None:
             return False
         cell = self._cell(cells, name)
-        arrives = _arrives(cell)
+        arrives = is_arrival(cell)
         if arrives is None:
             self.faults.add(number, name, one_of(list(OPS)), _shown(cell) + near(cell, OPS))
         return arrives
@@ -450,7 +450,7 @@ class _Rows:
 
     def _arrives_quietly(self, cells: list[Any]) -> bool:
         """Whether the row is an arrival, which needs no number of an order."""
-        return self.columns.kind is not None and bool(_arrives(self._cell(cells, self.columns.kind)))
+        return self.columns.kind is not None and bool(is_arrival(self._cell(cells, self.columns.kind)))
 
     def settled(self, start: date) -> Orders:
         """The rows in order of time; seconds count from `start`, where what comes at 0 is stock."""

@@ -1,33 +1,18 @@
 """The commands `meterhouse fit` and `meterhouse forecast`: from lists to demand, and to the day ahead."""
 
-import json as json_module
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from sim import printing
+from sim.options import JsonOption, SetOption
+
 if TYPE_CHECKING:
     from datetime import date
 
-    from rich.console import Console
-    from rich.table import Table
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Prints one JSON object.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="A.B=VALUE", help="Sets a scenario value; may be given several times."),
-]
-
 _SHOWN_SKUS: Final = 10
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Add both commands to an application."""
-    app.command()(fit)
-    app.command()(forecast)
 
 
 def fit(
@@ -72,7 +57,7 @@ def fit(
     day = None if start is None else _date("--start", start)
     loaded = load(base, set_ or ())
     columns = Columns(time, sku, quantity, kind, order)
-    with _progress(log.name) as advance:
+    with printing.progress(log.name) as advance:
         fitted = fit_log(log, columns, loaded, in_boxes=boxes, start=day, progress=advance)
     write_scenario(fitted, loaded, out)
     document = {"scenario": str(out), **fitted.to_json()}
@@ -81,7 +66,7 @@ def fit(
 
         write_picture(fit_picture(document), picture)
     if json:
-        _write_json(document)
+        printing.write_json(document)
         return
     _print_fit(document, out, picture)
 
@@ -121,13 +106,13 @@ def forecast(
     first = None if day is None else _date("--day", day)
     counts = [] if people is None else _numbers("--people", people)
     loaded = load(scenario, set_ or ())
-    with _progress("forecast") as advance:
+    with printing.progress("forecast") as advance:
         document = forecast_day(
             loaded, stock, orders, until=until, at=at, day=first, replications=replications, people=counts,
             new_orders=not no_new_orders, seed=seed, workers=workers, progress=advance,
         )  # fmt: skip
     if json:
-        _write_json(document)
+        printing.write_json(document)
     else:
         _print_forecast(document)
 
@@ -136,9 +121,9 @@ def forecast(
 
 
 def _print_fit(document: Mapping[str, Any], out: Path, picture: Path | None) -> None:
-    console, values = _console(), document["values"]
+    console, values = printing.console(), document["values"]
     about = f"{document['log']}: {document['orders']:,} orders in {document['days']:,} days"
-    table = _table("fitted value", "value", "95 % from", "to", "observations", title=about)
+    table = printing.numbers_table("fitted value", "value", "95 % from", "to", "observations", title=about)
     for name, row in values.items():
         if name.startswith(("skus", "demand.months", "demand.weekdays")):
             continue
@@ -146,7 +131,7 @@ def _print_fit(document: Mapping[str, Any], out: Path, picture: Path | None) -> 
         table.add_row(name.removeprefix("demand."), _short(row["value"]), *bounds, f"{row['n']:,}")
     console.print(table)
     console.print()
-    table = _table("orders a working day", "recorded", "fitted", "factor", "95 % from", "to")
+    table = printing.numbers_table("orders a working day", "recorded", "fitted", "factor", "95 % from", "to")
     for name, numbers in (("weekdays", _WEEKDAY_KEYS), ("months", _MONTH_KEYS)):
         for row in document[name]:
             factor = values[f"demand.{name}[{numbers.index(row['name'])}]"]
@@ -155,21 +140,21 @@ def _print_fit(document: Mapping[str, Any], out: Path, picture: Path | None) -> 
         table.add_section()
     console.print(table)
     console.print()
-    table = _table("share of the orders", "recorded", "fitted")
+    table = printing.numbers_table("share of the orders", "recorded", "fitted")
     for row in document["hours"]:
         if row["recorded"] or row["fitted"] > _LEAST_SHARE:
             name = f"{row['hour']:02d}:00 to {row['hour'] + 1:02d}:00"
             table.add_row(name, _percent(row["recorded"]), _percent(row["fitted"]))
     console.print(table)
     console.print()
-    table = _table("order size", "recorded", "fitted")
+    table = printing.numbers_table("order size", "recorded", "fitted")
     for row in document["sizes"]:
         show = _percent if row["unit"] == "share" else _short
         unit = "" if row["unit"] == "share" else " meters"
         table.add_row(row["name"], f"{show(row['recorded'])}{unit}", f"{show(row['fitted'])}{unit}")
     console.print(table)
     console.print()
-    table = _table("SKU, share of the meters", "share", "95 % from", "to", "of the orders")
+    table = printing.numbers_table("SKU, share of the meters", "share", "95 % from", "to", "of the orders")
     for row in document["skus"][:_SHOWN_SKUS]:
         shares = [_percent(row[key]) for key in ("value", "low", "high", "of_orders")]
         table.add_row(row["sku"], *shares)
@@ -193,15 +178,19 @@ _LEAST_SHARE: Final = 0.0005
 
 
 def _print_forecast(document: Mapping[str, Any]) -> None:
-    console, cases = _console(), document["cases"]
+    console, cases = printing.console(), document["cases"]
     since, until = (document[key].replace("T", " ") for key in ("from", "until"))
-    title = f"{document['scenario']}, {since} to {until}, {_count(document['replications'], 'run')}"
+    title = f"{document['scenario']}, {since} to {until}, {printing.count(document['replications'], 'run')}"
     if len(cases) > 1:
         title += " for each number of people: share late (95 %)"
     if len(cases) > 1:
-        table = _table("order", "due", *(_count(c["people"], "person", "people") for c in cases), title=title)
+        table = printing.numbers_table(
+            "order", "due", *(printing.count(c["people"], "person", "people") for c in cases), title=title
+        )
     else:
-        table = _table("order", "released", "due", "late", "95 %", "half by", "95 % by", title=title)
+        table = printing.numbers_table(
+            "order", "released", "due", "late", "95 %", "half by", "95 % by", title=title
+        )
     for number, order in enumerate(cases[0]["orders"]):
         shown = [_late(case["orders"][number]) for case in cases]
         due = _time_of(order["due"], document["from"])
@@ -215,10 +204,10 @@ def _print_forecast(document: Mapping[str, Any]) -> None:
     console.print()
     for case in cases:
         late = case["late_orders"]
-        text = f"{late['mean']:.2g} of {_count(len(case['orders']), 'order')} late in the mean"
+        text = f"{late['mean']:.2g} of {printing.count(len(case['orders']), 'order')} late in the mean"
         if late["low"] is not None:
             text += f" (95 %: {max(0.0, late['low']):.2g} to {late['high']:.2g})"
-        who = _count(case["people"], "person", "people")
+        who = printing.count(case["people"], "person", "people")
         console.print(f"{who}: {text}", style="bold")
 
 
@@ -248,10 +237,6 @@ def _percent(share: float) -> str:
     return percent(share)
 
 
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 # -- What is given --------------------------------------------------------------------------------------
 
 
@@ -278,51 +263,3 @@ def _numbers(option: str, text: str) -> list[int]:
     if not all(part.isascii() and part.isdecimal() and len(part) <= 4 for part in parts):
         raise OptionError([f"{option}: expected whole numbers as 1,2,3, found {text!r}"])
     return [int(part) for part in parts]
-
-
-# -- Where it goes --------------------------------------------------------------------------------------
-
-
-def _console() -> "Console":
-    """Standard output for people; at least 100 columns where it is no terminal."""
-    from rich.console import Console
-
-    plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
-    console = Console(**plain)
-    return console if console.is_terminal else Console(width=100, **plain)
-
-
-def _table(first: str, *columns: str, title: str = "") -> "Table":
-    """A quiet table: the first column to the left, all others to the right."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    heading = Text(title, no_wrap=True, overflow="ignore") if title else None
-    table = Table(
-        title=heading, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False,
-        show_edge=False,
-    )  # fmt: skip
-    table.add_column(first, no_wrap=True)
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _write_json(document: Mapping[str, Any]) -> None:
-    sys.stdout.write(json_module.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[float], None]]:
-    """A function that takes the share done and moves a bar; on a terminal only."""
-    if not sys.stderr.isatty():
-        yield lambda _done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=1.0)
-        yield lambda done: bar.update(task, completed=done)

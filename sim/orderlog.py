@@ -121,7 +121,7 @@ def import_log(
     tick = progress or (lambda _done: None)
     fill = [] if initial is None else _read_fill(initial)
     log = _Log(source, sum(units for _, units in fill))
-    with _opened(source, log.faults, lambda share: tick(_READING * share)) as file:
+    with opened(source, log.faults, lambda share: tick(_READING * share)) as file:
         if _form(source) == ".json":
             _read_json(log, file)
         else:
@@ -152,7 +152,7 @@ def import_log(
     )
 
 
-class _Faults:
+class Faults:
     """The faults of one file; after `MOST_FAULTS` reading stops."""
 
     def __init__(self, path: Path, place: str) -> None:
@@ -188,7 +188,7 @@ class _Log:
 
     def __init__(self, source: Path, initial: int) -> None:
         self.is_json = _form(source) == ".json"
-        self.faults = _Faults(source, ": order " if self.is_json else ":")
+        self.faults = Faults(source, ": order " if self.is_json else ":")
         self.heading = {name: name for name in COLUMNS}
         self.names_units = False
         self.time_ms: array[int] = array("q")
@@ -205,7 +205,7 @@ class _Log:
 
     def take(self, number: int, op: Any, time: Any, unit: Any, sku: Any, dock: Any) -> None:
         """Keep the order of this number (or row), or say what is wrong with it."""
-        arrives, moment = _arrives(op), _moment(time)
+        arrives, moment = is_arrival(op), time_of(time)
         unit_name, sku_name, dock_name = _name(unit), _name(sku), _dock(dock)
         if len(self.time_ms) == self._most:
             raise self.faults.stop(f"at most {MOST_ROWS:,} rows with the initial stock", "more")
@@ -230,10 +230,10 @@ class _Log:
         self.number.append(number)
 
     def _refuse(self, number: int, op: Any, time: Any, unit: Any, sku: Any, dock: Any) -> None:
-        if _moment(time) is None:
+        if time_of(time) is None:
             expected = f"seconds from 0 to {_LAST_S:.0e} or a date and time as 2026-03-02T08:30"
             self.faults.add(number, self.heading["time_s"], expected, _shown(time))
-        if _arrives(op) is None:
+        if is_arrival(op) is None:
             found = _shown(op) + (near(op, OPS) if isinstance(op, str) else "")
             self.faults.add(number, self.heading["op"], one_of(list(OPS)), found)
         if _name(unit) is None:
@@ -250,7 +250,7 @@ class _Log:
 
     def settle(self) -> int:
         """The time that becomes 0, in ms: 0 of seconds, the first of dates and times."""
-        if self._clock is None or self._clock[0] == _SECONDS:
+        if self._clock is None or self._clock[0] == SECONDS:
             return 0
         first_ms, last_ms = min(self.time_ms), max(self.time_ms)
         if last_ms - first_ms >= 1000 * _LAST_S:
@@ -261,7 +261,9 @@ class _Log:
 
 # -- Single fields: a text, or what JSON holds --------------------------------------------------------------
 
-_SECONDS, _LOCAL, _WITH_OFFSET = range(3)
+SECONDS, _LOCAL, _WITH_OFFSET = range(3)
+"""Kinds of clock: times are seconds, or dates and times without or with an offset."""
+
 _CLOCKS: Final = ("seconds", "a date and time without an offset", "a date and time with its offset")
 _LOOSE: Final = re.compile(  # what spreadsheets make of a date
     r"([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?(?:[ T]*([0-9]{1,2})(:.+))?"
@@ -272,7 +274,8 @@ def _shown(value: object) -> str:
     return "nothing" if value == "" else show(value)
 
 
-def _arrives(op: object) -> bool | None:
+def is_arrival(op: object) -> bool | None:
+    """Whether a word of `OPS` means an arrival; None for another word."""
     return OPS.get(op.strip().lower()) if isinstance(op, str) else None
 
 
@@ -299,7 +302,7 @@ def _dock(value: object) -> str | None:
     return None if None in names else _name(";".join(name for name in names if name))
 
 
-def _moment(value: object) -> tuple[int, int] | None:
+def time_of(value: object) -> tuple[int, int] | None:
     """A time in ms and its kind of clock: since 0, or since 1970 by a local clock or by UTC."""
     if isinstance(value, str):
         seconds = _decimal(value)
@@ -312,7 +315,7 @@ def _moment(value: object) -> tuple[int, int] | None:
     if not 0 <= seconds < _LAST_S:
         return None
     time_ms = round(seconds * 1000)
-    return (time_ms, _SECONDS) if time_ms < 1000 * _LAST_S else None
+    return (time_ms, SECONDS) if time_ms < 1000 * _LAST_S else None
 
 
 def _decimal(text: str) -> Decimal | float | None:
@@ -351,7 +354,7 @@ def _read_json(log: _Log, file: "_File") -> None:
     """Every order of a JSON list."""
     for number, order in enumerate(_decoded(file, log.faults), 1):
         is_list = isinstance(order, list)
-        if is_list and (len(order) == 6 or (len(order) == 7 and _arrives(order[0]) is not False)):
+        if is_list and (len(order) == 6 or (len(order) == 7 and is_arrival(order[0]) is not False)):
             log.take(number, order[0], order[2], None, order[1], order[3])
         else:
             found = f"a list of {len(order):,}" if is_list else show(order)
@@ -360,7 +363,7 @@ def _read_json(log: _Log, file: "_File") -> None:
             )
 
 
-def _decoded(file: "_File", faults: _Faults) -> Iterator[Any]:
+def _decoded(file: "_File", faults: Faults) -> Iterator[Any]:
     """The items of a list in JSON, one after the other."""
     decode = json.JSONDecoder().raw_decode
     window = _Window(file)
@@ -478,8 +481,8 @@ def _places(log: _Log, head: list[str], headings: Mapping[str, str], row: int) -
 
 def _read_fill(path: Path) -> list[tuple[str, int]]:
     """The SKUs of an initial fill and their units, ascending: in numbers where all are."""
-    faults = _Faults(path, ": SKU ")
-    with _opened(path, faults, lambda _share: None) as file:
+    faults = Faults(path, ": SKU ")
+    with opened(path, faults, lambda _share: None) as file:
         text = "".join(itertools.islice(iter(file.chunk, ""), _FILL_CHUNKS))
     if len(text) == _FILL_CHUNKS * _CHUNK:
         raise faults.stop(f"less than {len(text):,} characters", "more")
@@ -754,7 +757,7 @@ class _File:
         self._tick()
         return self._text.read(_CHUNK)
 
-    def lines(self, faults: _Faults) -> Iterator[str]:
+    def lines(self, faults: Faults) -> Iterator[str]:
         """The lines, as long as they are of a length that one may have."""
         while line := self._text.readline(_LONGEST_LINE):
             self.line += 1
@@ -768,7 +771,7 @@ class _File:
 
 
 @contextmanager
-def _opened(path: Path, faults: _Faults, tick: Callable[[float], None]) -> Iterator[_File]:
+def opened(path: Path, faults: Faults, tick: Callable[[float], None]) -> Iterator[_File]:
     """A file of text in UTF-8 or GB18030, packed or not; what is wrong with it becomes a fault."""
     try:
         size = max(path.stat().st_size, 1)
@@ -787,7 +790,7 @@ def _unpacked(raw: BinaryIO, path: Path) -> gzip.GzipFile | nullcontext[BinaryIO
     return gzip.GzipFile(fileobj=raw) if path.suffix.lower() == ".gz" else nullcontext(raw)
 
 
-def _encoding(raw: BinaryIO, path: Path, faults: _Faults) -> str:
+def _encoding(raw: BinaryIO, path: Path, faults: Faults) -> str:
     """What decodes all of a file; it is gone through once for this, so that no line is read wrongly."""
     found = []
     for encoding in ("utf-8-sig", "gb18030"):

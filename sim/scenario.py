@@ -85,6 +85,11 @@ class InitialParams(Params):
     )
 
 
+def _section() -> Any:
+    """A table that a file may leave out: read as an empty one, so that it needs no validator of its own."""
+    return Field(default_factory=dict)
+
+
 class Scenario(Params):
     """A store, what is asked of it and how it works: everything a run is made of, except its seed."""
 
@@ -96,10 +101,10 @@ class Scenario(Params):
     operation: Literal["robot", "manual"] = fact(
         "robot", "who moves the boxes: robots, or people with a ladder and a bar-code scanner"
     )
-    time: TimeParams = Field(default_factory=TimeParams)
-    calendar: CalendarParams = Field(default_factory=CalendarParams)
-    boxes: BoxParams = Field(default_factory=BoxParams)
-    layout: LayoutParams = Field(default_factory=LayoutParams)
+    time: TimeParams = _section()
+    calendar: CalendarParams = _section()
+    boxes: BoxParams = _section()
+    layout: LayoutParams = _section()
     skus: list[SkuParams] = fact(
         [
             {"name": "single-phase A", "share": 0.70},
@@ -109,23 +114,23 @@ class Scenario(Params):
             {"name": "single-phase E", "share": 0.02},
         ],
         "the kinds of meter", origin="assumption", min_length=1, max_length=1000)  # fmt: skip
-    initial: InitialParams = Field(default_factory=InitialParams)
-    supply: SupplyParams = Field(default_factory=SupplyParams)
-    demand: DemandParams = Field(default_factory=DemandParams)
-    people: PeopleParams = Field(default_factory=PeopleParams)
-    staging: StagingParams = Field(default_factory=StagingParams)
-    robots: RobotParams = Field(default_factory=RobotParams)
-    tour: TourParams = Field(default_factory=TourParams)
-    policy: PolicyParams = Field(default_factory=PolicyParams)
-    records: RecordParams = Field(default_factory=RecordParams)
-    reads: ReadParams = Field(default_factory=ReadParams)
-    counting: CountingParams = Field(default_factory=CountingParams)
-    faults: FaultParams = Field(default_factory=FaultParams)
-    fallback: FallbackParams = Field(default_factory=FallbackParams)
-    returns: ReturnsParams = Field(default_factory=ReturnsParams)
-    reverify: ReverifyParams = Field(default_factory=ReverifyParams)
-    empties: EmptiesParams = Field(default_factory=EmptiesParams)
-    control: ControlParams = Field(default_factory=ControlParams)
+    initial: InitialParams = _section()
+    supply: SupplyParams = _section()
+    demand: DemandParams = _section()
+    people: PeopleParams = _section()
+    staging: StagingParams = _section()
+    robots: RobotParams = _section()
+    tour: TourParams = _section()
+    policy: PolicyParams = _section()
+    records: RecordParams = _section()
+    reads: ReadParams = _section()
+    counting: CountingParams = _section()
+    faults: FaultParams = _section()
+    fallback: FallbackParams = _section()
+    returns: ReturnsParams = _section()
+    reverify: ReverifyParams = _section()
+    empties: EmptiesParams = _section()
+    control: ControlParams = _section()
 
 
 FILE_KEYS: Final[tuple[tuple[str, str], ...]] = (
@@ -1202,7 +1207,8 @@ def _unknown_key(path: KeyPath, tree: Mapping[str, Any]) -> Fault:
     key, table = path[-1], path[:-1]
     names = list(node_at(tree, table).get("properties", ()))
     if tree is not _tree():
-        return Fault(path, f"expected {one_of(names)}, found {show(key)}{near(key, names)}")
+        known = one_of(names) if names else "nothing here"
+        return Fault(path, f"expected {known}, found {show(key)}{near(key, names)}")
     section = f"a key of {dotted(table)}" if table else "a key or table of a scenario"
     meant = near(key, names)
     if not meant:

@@ -113,7 +113,7 @@ def read_stock(
     Raises StockListError with every fault of the file: cells that cannot be read, boxes or assets named
     twice, two boxes at one place, slots over their capacity, a box above a gap in a free stack.
     """
-    table = _Table(Path(path), _STOCK_COLUMNS)
+    table = Table(Path(path), _STOCK_COLUMNS)
     rows = [_stock_row(cells, layout, skus, start) for cells in table.rows()]
     _refuse_twins(table, rows)
     rows = _stand(table, rows, layout)
@@ -127,7 +127,7 @@ def read_orders(path: Path | str, skus: Sequence[str], start: date) -> list[Orde
     Raises StockListError with every fault of the file: cells that cannot be read, an order that is due before
     it is released, and lines of one order that differ in station or times.
     """
-    table = _Table(Path(path), _ORDER_COLUMNS)
+    table = Table(Path(path), _ORDER_COLUMNS)
     rows: list[OrderRow] = []
     heads: dict[str, OrderRow] = {}
     for cells in table.rows():
@@ -248,7 +248,7 @@ def _stock_row(cells: "_Cells", layout: "Layout", skus: Sequence[str], start: da
     return row
 
 
-def _refuse_twins(table: "_Table", rows: list[StockRow]) -> None:
+def _refuse_twins(table: "Table", rows: list[StockRow]) -> None:
     """Boxes and assets that an earlier row has already."""
     boxes: dict[str, int] = {}
     assets: dict[str, int] = {}
@@ -265,7 +265,7 @@ def _refuse_twins(table: "_Table", rows: list[StockRow]) -> None:
             assets.setdefault(asset, row.row)
 
 
-def _stand(table: "_Table", rows: list[StockRow], layout: "Layout") -> list[StockRow]:
+def _stand(table: "Table", rows: list[StockRow], layout: "Layout") -> list[StockRow]:
     """Give each box of a slot its own place: first to those with a position, then to the others."""
     taken: dict[tuple[int, int, int], StockRow] = {}
     for row in rows:
@@ -301,7 +301,7 @@ def _stand(table: "_Table", rows: list[StockRow], layout: "Layout") -> list[Stoc
 # Single cells. A cell is a text, or what a sheet holds: a number, a truth value, a date, nothing.
 
 
-class _CellError(ValueError):
+class CellError(ValueError):
     """What a cell was expected to hold; whoever catches it adds what it holds, unless that is said here."""
 
     def __init__(self, expected: str, *, meant: str = "", found: str = "") -> None:
@@ -341,14 +341,15 @@ def _plain(cell: object) -> str:
 def _text(cell: object) -> str:
     text = _plain(cell)
     if not text or len(text) > 200 or not text.isprintable():
-        raise _CellError("expected a text of 1 to 200 characters")
+        raise CellError("expected a text of 1 to 200 characters")
     return text
 
 
-def _whole(cell: object, most: int) -> int:
+def whole_number(cell: object, most: int) -> int:
+    """The whole number that a cell holds, from 1 to `most`; raises CellError for anything else."""
     text = _plain(cell)
     if not re.fullmatch(r"[0-9]{1,18}", text) or not 1 <= int(text) <= most:
-        raise _CellError(f"expected a whole number from 1 to {most}")
+        raise CellError(f"expected a whole number from 1 to {most}")
     return int(text)
 
 
@@ -357,7 +358,7 @@ def _one_of(cell: object, names: Sequence[str]) -> int:
     for i, name in enumerate(names):
         if name.strip() == text:
             return i
-    raise _CellError(f"expected one of {', '.join(names)}", meant=near(text, names))
+    raise CellError(f"expected one of {', '.join(names)}", meant=near(text, names))
 
 
 def _state(cell: object) -> str:
@@ -366,41 +367,41 @@ def _state(cell: object) -> str:
     if state in STOCK_STATES:
         return state
     if state in STATES:
-        raise _CellError("expected the state of a box in the store")
-    raise _CellError(
+        raise CellError("expected the state of a box in the store")
+    raise CellError(
         f"expected one of {', '.join(STOCK_STATES)}", meant=near(text, [*STOCK_STATES, *_ENGLISH])
     )
 
 
 def _assets(cell: object) -> tuple[str, ...]:
     if not isinstance(cell, str) or isinstance(cell, _Formula):
-        raise _CellError("expected asset numbers as text (a sheet keeps 15 digits of a number)")
+        raise CellError("expected asset numbers as text (a sheet keeps 15 digits of a number)")
     assets = tuple(part for part in re.split(r"[;,\uff1b\uff0c\s]+", cell) if part)
     for asset in assets:
         try:
             check_asset(asset)
         except AssetError as error:
             expected, _, found = str(error).partition(", found ")
-            raise _CellError(expected, found=found) from None
+            raise CellError(expected, found=found) from None
     return assets
 
 
 def _store_place(cell: object, layout: "Layout") -> int:
     if isinstance(cell, date):
-        raise _CellError("expected the name of a slot as text (a spreadsheet takes 2-07-3 for a date)")
+        raise CellError("expected the name of a slot as text (a spreadsheet takes 2-07-3 for a date)")
     try:
         place = layout.place(_plain(cell))
     except LayoutError as error:
         expected, _, found = error.faults[0][1].partition(", found ")
-        raise _CellError(expected, found="" if _plain(cell) == "" else found) from None
+        raise CellError(expected, found="" if _plain(cell) == "" else found) from None
     if place in layout.chargers or place in (layout.truck, layout.handed_over, layout.outside):
-        raise _CellError("expected a place in the store that holds boxes")
+        raise CellError("expected a place in the store that holds boxes")
     return place
 
 
 def _position(cell: object, place: int, layout: "Layout") -> tuple[int, int]:
     if place >= layout.slots:
-        raise _CellError(f"expected no position in {layout.place_name(place)}")
+        raise CellError(f"expected no position in {layout.place_name(place)}")
     tiers = layout.stacks[place]
     match = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", _plain(cell))
     if match:
@@ -408,7 +409,7 @@ def _position(cell: object, place: int, layout: "Layout") -> tuple[int, int]:
         if 1 <= column <= len(tiers) and 1 <= tier <= tiers[column - 1]:
             return column - 1, tier - 1
     heights = " and ".join(map(str, tiers)) or "no"
-    raise _CellError(f"expected column.tier of {layout.place_name(place)} (columns of {heights} boxes)")
+    raise CellError(f"expected column.tier of {layout.place_name(place)} (columns of {heights} boxes)")
 
 
 def _moment(cell: object) -> datetime:
@@ -429,11 +430,11 @@ def _day(cell: object, start: date | None) -> int:
     try:
         moment = _moment(cell)
     except ValueError:
-        raise _CellError("expected a day such as 2026-03-02") from None
+        raise CellError("expected a day such as 2026-03-02") from None
     if moment.time() != time():
-        raise _CellError("expected a day without a time")
+        raise CellError("expected a day without a time")
     if start is not None and moment.date() > start:
-        raise _CellError(f"expected a day up to {start}")
+        raise CellError(f"expected a day up to {start}")
     return moment.toordinal()
 
 
@@ -441,7 +442,7 @@ def _since(start: date, cell: object) -> int:
     try:
         return (_moment(cell) - _moment(start)) // timedelta(milliseconds=1)
     except ValueError:
-        raise _CellError("expected a local time such as 2026-03-02T08:30") from None
+        raise CellError("expected a local time such as 2026-03-02T08:30") from None
 
 
 # The table of a file: its headings, its rows and the faults found so far.
@@ -449,7 +450,9 @@ def _since(start: date, cell: object) -> int:
 _Value = TypeVar("_Value")
 
 
-class _Table:
+class Table:
+    """A list in a file: its rows below the headings, and the faults that were found in it."""
+
     def __init__(self, path: Path, columns: dict[str, tuple[str, ...]]) -> None:
         self.path = path
         self._columns = columns
@@ -484,11 +487,12 @@ class _Table:
 
     @property
     def faults(self) -> int:
+        """How many faults were found."""
         return len(self._faults) + self._more_faults
 
     def rows(self) -> Iterator["_Cells"]:
         """Every row below the headings that is not blank."""
-        lines = _sheet_rows(self) if _ending(self) == ".xlsx" else _csv_rows(self)
+        lines = sheet_rows(self) if ending_of(self) == ".xlsx" else _csv_rows(self)
         for count, (number, cells) in enumerate(lines):
             if count > MOST_ROWS:
                 raise self.stop(0, f"expected at most {MOST_ROWS:,} rows, found more")
@@ -530,7 +534,7 @@ class _Table:
 class _Cells:
     """One row, read column by column; a cell that cannot be read becomes a fault."""
 
-    def __init__(self, table: _Table, number: int, cells: list[Any]) -> None:
+    def __init__(self, table: Table, number: int, cells: list[Any]) -> None:
         self._table = table
         self._cells = cells
         self._faults_before = table.faults
@@ -557,12 +561,12 @@ class _Cells:
             return None
         try:
             return reader(cell)
-        except _CellError as wrong:
+        except CellError as wrong:
             self.fault(column, f"{wrong.expected}, found {wrong.found or _shown(cell)}{wrong.meant}")
             return None
 
     def whole(self, column: str, most: int) -> int:
-        return self.read(column, lambda cell: _whole(cell, most)) or 0
+        return self.read(column, lambda cell: whole_number(cell, most)) or 0
 
     def one_of(self, column: str, names: Sequence[str]) -> int:
         found = self.read(column, lambda cell: _one_of(cell, names))
@@ -572,7 +576,7 @@ class _Cells:
 # Files
 
 
-def _ending(table: _Table) -> str:
+def ending_of(table: Table) -> str:
     """The ending of a file's name, once the file looks as if it could be read."""
     path = table.path
     expected = "expected a CSV or XLSX file"
@@ -592,7 +596,7 @@ def _ending(table: _Table) -> str:
     return ending
 
 
-def _csv_rows(table: _Table) -> Iterator[tuple[int, list[Any]]]:
+def _csv_rows(table: Table) -> Iterator[tuple[int, list[Any]]]:
     text = _decoded(table)
     heading = text.lstrip().partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=heading.count), strict=True)
@@ -605,7 +609,7 @@ def _csv_rows(table: _Table) -> Iterator[tuple[int, list[Any]]]:
         raise table.stop(number, f"expected a row of CSV, found {error}") from None
 
 
-def _decoded(table: _Table) -> str:
+def _decoded(table: Table) -> str:
     try:
         data = table.path.read_bytes()
     except OSError as error:
@@ -624,7 +628,8 @@ def _decoded(table: _Table) -> str:
     raise table.stop(row, f"expected UTF-8 or GB18030, found the byte {data[fault]:#04x}")
 
 
-def _sheet_rows(table: _Table) -> Iterator[tuple[int, list[Any]]]:
+def sheet_rows(table: Table) -> Iterator[tuple[int, list[Any]]]:
+    """The rows of the first sheet of a workbook, numbered from 1; raises StockListError for a damaged one."""
     from openpyxl import load_workbook  # half a second that CSV need not wait for
     from openpyxl.utils.exceptions import InvalidFileException
 

@@ -8,7 +8,7 @@ their defaults. Left out: what no scenario value says, such as another building.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
 from itertools import pairwise
@@ -19,8 +19,8 @@ from sim.assumed import Range, drawn, held, is_whole
 from sim.designs import Factor, Whole, latin_hypercube
 from sim.designs import Range as Between
 from sim.experiment import Cell as Configuration
-from sim.experiment import Runs, StudyError
-from sim.figures import BEFORE_START, MOST_BEFORE_START, ON_ALLOCATION, Replication
+from sim.experiment import Runs, StudyError, settling
+from sim.figures import BEFORE_START, MOST_BEFORE_START, ON_ALLOCATION, Replication, frame_of, unpaired_ratio
 from sim.kpis import KPIS
 from sim.scenario import Scenario, ScenarioError, build_layout, field_facts, from_dict, load, resolved
 from sim.statistics import Interval, bonferroni, paired, t_interval
@@ -66,13 +66,19 @@ class Answer:
     model_version: str
     costs: dict[str, Any]
     profiles: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What to know before the answer is believed: warm-ups that are too short."""
     replicated: list[list[Replication]] = field(default_factory=list, repr=False)
     """The replications of each cell; they and what was observed in them are no part of the document."""
     observed: list[dict[str, Values]] = field(default_factory=list, repr=False)
     """The measures of each cell, one value a replication."""
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, ready for JSON: numbers that are not finite are left out."""
+        """Everything, ready for JSON.
+
+        A bound that is not finite is null, for there is none; a value that a cell sets to infinity is "inf",
+        as in a resolved scenario, and is read back as that.
+        """
         left_out = ("replicated", "observed")
         found = _plain({name: value for name, value in vars(self).items() if name not in left_out})
         assert isinstance(found, dict)
@@ -246,8 +252,10 @@ class _Answering:
         return Interval(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high), logs.n)
 
     def level(self, group: str) -> float:
-        """The level of each interval of a group, so that all of them hold together with 95 %."""
+        """The level of each interval that decides in a group, so that all of them hold together with 95 %."""
         many = len(self.members(group))
+        if self.params.decides.kind == "estimate":
+            return 0.95  # nothing is compared
         if self.params.decides.kind == "best":
             against = self.params.decides.baseline is not None
             return bonferroni(0.95, max(1, many - 1 if against else many * (many - 1) // 2))
@@ -391,6 +399,7 @@ class _Answering:
             observed=[
                 {name: self.values(n, name) for name in params.measures} for n in range(len(self.cells))
             ],
+            warnings=list(self._warnings()),
         )  # fmt: skip
 
     def sentence(self, focus: str) -> str:
@@ -429,11 +438,14 @@ class _Answering:
         if meant.what == "crossing":
             return self._crossing(meant.cells[0][0], meant.cells[1][0], measure)
         numbers = [self.number(*cell) for cell in meant.cells]
+        # Cells of one situation are compared with one another: these are some of the corrected comparisons.
+        is_one = self.params.decides.kind == "best" and len(set(groups)) == 1
+        level = self.level(groups[0]) if is_one else 0.95
         if meant.what == "value":
             return told(self.interval(numbers[0], measure), unit)
         if meant.what == "difference":
-            return told(self.difference(numbers[0], numbers[1], measure), unit)
-        ratio = self.ratio(numbers[0], numbers[1], measure)
+            return told(self.difference(numbers[0], numbers[1], measure, level), unit)
+        ratio = self.ratio(numbers[0], numbers[1], measure, level)
         if ratio is None:
             return "an unknown ratio"
         if meant.what == "ratio":
@@ -494,7 +506,7 @@ class _Answering:
             "group": cell.group,
             "x": cell.x,
             "group_x": next((each.x for each in self.params.groups if each.name == cell.group), None),
-            "set": cell.sets,
+            "set": _readable(cell.sets),
             "kpis": kpis,
         }
 
@@ -511,27 +523,27 @@ class _Answering:
                 found = self.difference(a, b, decides.measure, level)
                 yield {
                     "kpi": decides.measure, "a": self.cells[a].shown, "b": self.cells[b].shown,
-                    **_bounds(found, "difference"), "unpaired_ratio": self._unpaired_ratio(a, b),
+                    **_bounds(found, "difference"), "unpaired_ratio": self._width(a, b, found, level),
                     "unit": self.unit(decides.measure),
                     "method": f"paired by common random numbers, Bonferroni for {len(pairs)}",
                 }  # fmt: skip
 
-    def _unpaired_ratio(self, a: int, b: int) -> float | None:
-        """How many times wider the interval would be without pairs."""
+    def _width(self, a: int, b: int, found: Interval | None, level: float) -> float | None:
+        """The width of a paired interval over that with other seeds in each cell."""
         measure = self.params.decides.measure
         pairs = _pairs(self.values(a, measure), self.values(b, measure))
-        if len(pairs) < 2:
+        if found is None:
             return None
-        together = _variance([x - y for x, y in pairs])
-        apart = _variance([x for x, _ in pairs]) + _variance([y for _, y in pairs])
-        return math.sqrt(apart / together) if together else None
+        return unpaired_ratio([x for x, _ in pairs], [y for _, y in pairs], found, level)
 
     def _noise(self, verdict: Verdict) -> dict[str, Any]:
-        """The band of the simulation's noise, of what decides."""
+        """The band of the simulation's noise, of what decides: as wide as the interval that decides."""
+        level = self.level(self.params.decides.focus or "")
         contrast = self.contrast(verdict)
         found = [value for value in contrast.values(self.limit_or_values) if value is not None]
-        interval = t_interval(found) if found else None
-        return {"of": contrast.words, **_bounds(interval), "unit": self.unit(self.params.decides.measure)}
+        interval = t_interval(found, level) if found else None
+        unit = self.unit(self.params.decides.measure)
+        return {"of": contrast.words, **_bounds(interval), "level": level, "unit": unit}
 
     def limit_or_values(self, number: int) -> Values:
         """What a contrast is made of: the gap to the limit, or the value."""
@@ -560,6 +572,20 @@ class _Answering:
             },
         }  # fmt: skip
 
+    def _warnings(self) -> Iterator[str]:
+        """The cells whose warm-up is too short, by the weeks of the measure that decides.
+
+        Only where weeks are alike or steady: what ends is measured as it is.
+        """
+        kpi = self.params.measures[self.params.decides.measure].kpi
+        for configuration, made in zip(self.configurations, self.outcomes, strict=True):
+            days, warmup_days = configuration.days, configuration.warmup_days
+            if self.params.horizon == "terminating" or days // 7 <= -(-warmup_days // 7):
+                continue
+            found = settling(configuration.name, kpi, made, frame_of(self.params.horizon, days, warmup_days))
+            if found is not None and found.enough is False:
+                yield found.sentence
+
     def _notes(self) -> list[str]:
         decides = self.params.decides
         many = len(self.members(self.groups[0]))
@@ -567,8 +593,8 @@ class _Answering:
         if decides.kind == "best":
             pairs = many - 1 if decides.baseline else many * (many - 1) // 2
             notes.append(
-                f"Intervals hold together with 95 %, corrected for {pairs}"
-                f" comparison{'s' * (pairs != 1)} (Bonferroni)."
+                f"Intervals of differences hold together with 95 %, corrected for {pairs}"
+                f" comparison{'s' * (pairs != 1)} (Bonferroni); those of single cells hold with 95 % each."
             )
         elif decides.kind == "limit":
             notes.append(
@@ -1051,9 +1077,13 @@ def _pairs(a: Values, b: Values) -> list[tuple[float, float]]:
     return [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
 
 
-def _variance(values: Sequence[float]) -> float:
-    mean = fmean(values)
-    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+def _readable(value: Any) -> Any:
+    """A value of a scenario as JSON can hold it and a scenario takes it back: infinity as "inf"."""
+    if isinstance(value, Mapping):
+        return {key: _readable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_readable(each) for each in value]
+    return "inf" if value == math.inf else value
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """The commands of studies: many runs of one store or of several, with honest uncertainty.
 
-They hang on the same `meterhouse` as those of `sim.cli`, and end as those do: 0 done; 1 a replication came to
+They end as those of `sim.cli` do: 0 done; 1 a replication came to
 nothing, a precision was not reached or nothing was selected; 2 the input was wrong; 130 stopped by Ctrl-C,
 with what is finished kept.
 """
@@ -8,6 +8,7 @@ with what is finished kept.
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sim import cli
-from sim.cli import JsonOption, ScenarioArgument, SetOption, app
+from sim import printing
+from sim.options import JsonOption, ScenarioArgument, SetOption, set_policy, spread
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,17 +43,6 @@ FactorOption = Annotated[
     list[str] | None,
     typer.Option(
         "--factor", metavar="A.B=LOW..HIGH", help="A number that varies between two; may be repeated."
-    ),
-]
-ReplicationsOption = Annotated[
-    int | None,
-    typer.Option(min=1, max=1_000_000, help="Runs of each cell, with seeds counted up; 10 if not given."),
-]
-PrecisionOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="SHARE",
-        help="Runs until the half-width of the interval of --kpi is at most this share of its mean.",
     ),
 ]
 KpiOption = Annotated[
@@ -96,79 +86,111 @@ HorizonOption = Annotated[
         help="What one observation is: a run, or its whole weeks; terminating below 8 weeks, else cyclic."
     ),
 ]
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(min=1, max=1024, help="Processes; as many as there are cores, none for what is short."),
-]
-EngineOption = Annotated[
-    str, typer.Option(metavar="NAME", help="Where runs are made: local, or dask (a cluster).")
-]
-AddressOption = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="A running dask cluster, tls://HOST:PORT.")
-]
 TlsOption = Annotated[
     Path | None, typer.Option(metavar="FILE.pem", help="With the other two, for a cluster at tls://...")
 ]
-DatabaseOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL", help="Keeps finished runs in a PostgreSQL database, postgresql://..., for all studies."
-    ),
-]
-OutOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR", help="Keeps finished runs and result.json; the same again runs only what is missing."
-    ),
-]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are made and kept."""
+
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="Processes; as many as there are cores, none for what is short."),
+    ] = None
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="Where runs are made: local, or dask (a cluster).")
+    ] = "local"
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A running dask cluster, tls://HOST:PORT.")
+    ] = None
+    tls_ca: TlsOption = None
+    tls_cert: TlsOption = None
+    tls_key: TlsOption = None
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Keeps finished runs in a PostgreSQL database, postgresql://..., for all studies.",
+        ),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keeps finished runs and result.json; the same again runs only what is missing.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How many runs are made, and what of them is one observation."""
+
+    replications: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Runs of each cell, with seeds counted up; 10 if not given."),
+    ] = None
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Runs until the half-width of the interval of --kpi is at most this share of its mean.",
+        ),
+    ] = None
+    horizon: HorizonOption = None
+    seed: SeedOption = None
+
+    @property
+    def most(self) -> int:
+        """How many replications are made, or made at most when a precision is wanted."""
+        if self.replications is not None:
+            return self.replications
+        return DEFAULT_REPLICATIONS if self.precision is None else _MOST_FOR_PRECISION
+
+    def words(self, seed: int) -> dict[str, Any]:
+        """These options as a command has them that is to make the same runs again."""
+        return {
+            "replications": self.replications, "precision": self.precision, "horizon": self.horizon,
+            "seed": seed,
+        }  # fmt: skip
 
 
 # --- commands --------------------------------------------------------------------------------------------
 
 
-@app.command()
+@spread
 def compare(
     scenario: ScenarioArgument,
     vary: VaryOption = None,
-    replications: ReplicationsOption = None,
-    precision: PrecisionOption = None,
     kpi: KpiOption = DEFAULT_KPI,
-    horizon: HorizonOption = None,
-    seed: SeedOption = None,
     set_: SetOption = None,
-    workers: WorkersOption = None,
-    engine: EngineOption = "local",
-    address: AddressOption = None,
-    tls_ca: TlsOption = None,
-    tls_cert: TlsOption = None,
-    tls_key: TlsOption = None,
-    database: DatabaseOption = None,
-    out: OutOption = None,
+    *,
+    amount: Amount,
+    place: Place,
     json: JsonOption = False,
 ) -> None:
     """Compares configurations on the same random events."""
     from sim import experiment
 
     cells, base = _cells(scenario, set_ or (), vary or (), least=2)
-    tls = {"ca": tls_ca, "cert": tls_cert, "key": tls_key}
-    place = _place(workers, engine, address, tls, database, out)
-    with _runs(base, place) as runs:
+    with opened_runs(base, place) as runs:
         found = experiment.compare(
-            base, cells, _most(replications, precision), precision=precision, kpi=kpi, seed=seed,
-            horizon=_horizon(horizon), runs=runs,
+            base, cells, amount.most, precision=amount.precision, kpi=kpi, seed=amount.seed,
+            horizon=_horizon(amount.horizon), runs=runs,
         )  # fmt: skip
         document = _written(runs, found, base, ["compare", scenario], {
-            "set": set_, "vary": vary, "kpi": kpi, "replications": replications, "precision": precision,
-            "horizon": horizon, "seed": found.seed,
+            "set": set_, "vary": vary, "kpi": kpi, **amount.words(found.seed),
         })  # fmt: skip
     if json:
-        _write_json(document, out)
+        printing.write_json(document, place.out)
     else:
-        _print_comparison(found, base, out)
+        _print_comparison(found, base, place.out)
     _end(found)
 
 
-@app.command()
+@spread
 def sweep(
     scenario: ScenarioArgument,
     vary: VaryOption = None,
@@ -179,20 +201,11 @@ def sweep(
     points: Annotated[
         int | None, typer.Option(min=1, max=100_000, help="Cells of the design; 16 if not given.")
     ] = None,
-    replications: ReplicationsOption = None,
-    precision: PrecisionOption = None,
     kpi: KpisOption = None,
-    horizon: HorizonOption = None,
-    seed: SeedOption = None,
     set_: SetOption = None,
-    workers: WorkersOption = None,
-    engine: EngineOption = "local",
-    address: AddressOption = None,
-    tls_ca: TlsOption = None,
-    tls_cert: TlsOption = None,
-    tls_key: TlsOption = None,
-    database: DatabaseOption = None,
-    out: OutOption = None,
+    *,
+    amount: Amount,
+    place: Place,
     json: JsonOption = False,
 ) -> None:
     """Runs a grid or a design of configurations, one row a cell."""
@@ -203,28 +216,26 @@ def sweep(
     if factor:
         chosen = design or DesignName.latin
         name = _DESIGNS[chosen]
-        cells = _designed(base, cells, factor, name, points or _POINTS, _seed(base, seed))
+        cells = _designed(base, cells, factor, name, points or _POINTS, _seed(base, amount.seed))
     elif design is not None or points is not None:
         _refuse(["--factor: expected a range with --design and --points, found none"])
-    tls = {"ca": tls_ca, "cert": tls_cert, "key": tls_key}
-    place = _place(workers, engine, address, tls, database, out)
-    with _runs(base, place) as runs:
+    with opened_runs(base, place) as runs:
         found = experiment.sweep(
-            base, cells, _most(replications, precision), precision=precision, kpi=kpi or [DEFAULT_KPI],
-            seed=seed, horizon=_horizon(horizon), design=name, runs=runs,
+            base, cells, amount.most, precision=amount.precision, kpi=kpi or [DEFAULT_KPI],
+            seed=amount.seed, horizon=_horizon(amount.horizon), design=name, runs=runs,
         )  # fmt: skip
         document = _written(runs, found, base, ["sweep", scenario], {
             "set": set_, "vary": vary, "factor": factor, "design": design, "points": points, "kpi": kpi,
-            "replications": replications, "precision": precision, "horizon": horizon, "seed": found.seed,
+            **amount.words(found.seed),
         })  # fmt: skip
     if json:
-        _write_json(document, out)
+        printing.write_json(document, place.out)
     else:
-        _print_sweep(found, base, kpi or _SWEPT, out)
+        _print_sweep(found, base, kpi or _SWEPT, place.out)
     _end(found)
 
 
-@app.command()
+@spread
 def select(
     scenario: ScenarioArgument,
     delta: Annotated[
@@ -244,23 +255,15 @@ def select(
     horizon: HorizonOption = None,
     seed: SeedOption = None,
     set_: SetOption = None,
-    workers: WorkersOption = None,
-    engine: EngineOption = "local",
-    address: AddressOption = None,
-    tls_ca: TlsOption = None,
-    tls_cert: TlsOption = None,
-    tls_key: TlsOption = None,
-    database: DatabaseOption = None,
-    out: OutOption = None,
+    *,
+    place: Place,
     json: JsonOption = False,
 ) -> None:
     """Selects the best configuration, with a promised probability."""
     from sim import experiment
 
     cells, base = _cells(scenario, set_ or (), vary or (), least=2)
-    tls = {"ca": tls_ca, "cert": tls_cert, "key": tls_key}
-    place = _place(workers, engine, address, tls, database, out)
-    with _runs(base, place) as runs:
+    with opened_runs(base, place) as runs:
         found = experiment.select(
             base, cells, delta, confidence, kpi=kpi, most=most, start=start, seed=seed,
             horizon=_horizon(horizon), runs=runs,
@@ -270,14 +273,14 @@ def select(
             "start": start, "horizon": horizon, "seed": found.seed,
         })  # fmt: skip
     if json:
-        _write_json(document, out)
+        printing.write_json(document, place.out)
     else:
-        _print_selection(found, base, out)
+        _print_selection(found, base, place.out)
     if found.selected is None:
         raise typer.Exit(1)
 
 
-@app.command()
+@spread
 def sensitivity(
     scenario: ScenarioArgument,
     factor: FactorOption = None,
@@ -295,14 +298,8 @@ def sensitivity(
     horizon: HorizonOption = None,
     seed: SeedOption = None,
     set_: SetOption = None,
-    workers: WorkersOption = None,
-    engine: EngineOption = "local",
-    address: AddressOption = None,
-    tls_ca: TlsOption = None,
-    tls_cert: TlsOption = None,
-    tls_key: TlsOption = None,
-    database: DatabaseOption = None,
-    out: OutOption = None,
+    *,
+    place: Place,
     json: JsonOption = False,
 ) -> None:
     """Says how much of a KPI is due to each of some factors."""
@@ -311,9 +308,7 @@ def sensitivity(
 
     base = load(scenario, set_ or ())
     factors = _factors(factor or ())
-    tls = {"ca": tls_ca, "cert": tls_cert, "key": tls_key}
-    place = _place(workers, engine, address, tls, database, out)
-    with _runs(base, place) as runs:
+    with opened_runs(base, place) as runs:
         found = experiment.sensitivity(
             base, factors, method="morris" if method is MethodName.morris else "sobol", points=points,
             kpi=kpi, replications=replications, seed=seed, horizon=_horizon(horizon), runs=runs,
@@ -323,9 +318,9 @@ def sensitivity(
             "replications": replications, "horizon": horizon, "seed": found.seed,
         })  # fmt: skip
     if json:
-        _write_json(document, out)
+        printing.write_json(document, place.out)
     else:
-        _print_sensitivity(found, base, out)
+        _print_sensitivity(found, base, place.out)
 
 
 def run_many(
@@ -343,8 +338,8 @@ def run_many(
     if precision is not None and replications == 1:
         most = _MOST_FOR_PRECISION
     names = list(kpi) or [DEFAULT_KPI]
-    place = {"workers": workers, "out": out}
-    with _runs(loaded, place) as runs:
+    place = Place(workers=workers, out=out)
+    with opened_runs(loaded, place) as runs:
         found = experiment.replicate(
             loaded, most, precision=precision, kpi=names, seed=seed, horizon="terminating", runs=runs
         )
@@ -352,7 +347,7 @@ def run_many(
             "kpi": kpi, "replications": most, "precision": precision, "seed": seed,
         })  # fmt: skip
     if json:
-        _write_json(document, out)
+        printing.write_json(document, out)
     else:
         _print_replications(found, loaded, list(kpi), out)
     _end(found)
@@ -374,13 +369,6 @@ def _refuse(lines: Sequence[str]) -> None:
 
 def _horizon(name: HorizonName | None) -> "Horizon | None":
     return None if name is None else name.value
-
-
-def _most(replications: int | None, precision: float | None) -> int:
-    """How many replications are made, or made at most when a precision is wanted."""
-    if replications is not None:
-        return replications
-    return DEFAULT_REPLICATIONS if precision is None else _MOST_FOR_PRECISION
 
 
 def _seed(base: "Loaded", seed: int | None) -> int:
@@ -451,7 +439,7 @@ _RULE: Final = "policy.allocation"
 
 def _own(text: str) -> str:
     """A rule of the user's own, loaded, by the name that scenarios know it by."""
-    return cli._set_policy(text, "--vary").partition("=")[2]
+    return set_policy(text, "--vary").partition("=")[2]
 
 
 def _split(text: str) -> list[str]:
@@ -537,28 +525,22 @@ def _designed(
 # --- running ---------------------------------------------------------------------------------------------
 
 
-def _place(
-    workers: int | None, engine: str, address: str | None, tls: Mapping[str, Path | None],
-    database: str | None, out: Path | None,
-) -> dict[str, Any]:  # fmt: skip
-    """Where runs are made and kept, as `open_runs` takes it."""
-    where = {"engine": engine, "address": address, "tls": tls}
-    return {**where, "workers": workers, "database": database, "out": out}
-
-
 @contextmanager
-def _runs(base: "Loaded", place: Mapping[str, Any]) -> "Iterator[Runs]":
+def opened_runs(base: "Loaded", place: Place) -> "Iterator[Runs]":
     """Where replications come from and stay, with a bar on a terminal; Ctrl-C is answered in words."""
     from sim.engines import EngineError
     from sim.experiment import StudyError, open_runs
     from sim.studybook import StudybookError
 
-    out = place["out"]
+    tls = {"ca": place.tls_ca, "cert": place.tls_cert, "key": place.tls_key}
     try:
-        with _bar(base.scenario.name) as progress, open_runs(**place, progress=progress) as runs:
+        with _bar(base.scenario.name) as progress, open_runs(
+            workers=place.workers, engine=place.engine, address=place.address, tls=tls,
+            database=place.database, out=place.out, progress=progress,
+        ) as runs:  # fmt: skip
             yield runs
     except KeyboardInterrupt:
-        kept = place.get("database") or (None if out is None else str(out))
+        kept = place.database or (None if place.out is None else str(place.out))
         where = (
             "nothing is kept without --out DIR"
             if kept is None
@@ -597,10 +579,6 @@ def words_of(options: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _write_json(document: dict[str, Any], out: Path | None) -> None:
-    cli._write_json({**document, **({"out": str(out)} if out else {})})
-
-
 def _end(found: "Comparison | Replications | Sweep") -> None:
     """End with 1 when a replication came to nothing, or the wish for precision was not met."""
     if found.broken or (found.precision is not None and not found.precision.reached):
@@ -633,31 +611,35 @@ def _print_replications(found: "Replications", base: "Loaded", kpis: Sequence[st
 
     made = found.cell.replications
     title = _title(base, [each.seed for each in made], "run")
-    table = cli._table(">", "mean", ">", "95 % from", ">", "to", ">", "runs", first="measure", title=title)
+    table = printing.table(
+        ">", "mean", ">", "95 % from", ">", "to", ">", "runs", first="measure", title=title
+    )
     for name in [*KPIS, *[kpi for kpi in kpis if kpi not in KPIS]]:
         row = found.cell.figures.get(name)
         if row is not None and row.n:
-            texts = [cli._amount(value, row.unit) for value in (row.mean, row.low, row.high)]
+            texts = [printing.amount(value, row.unit) for value in (row.mean, row.low, row.high)]
             table.add_row(_name(name), *texts, str(row.n))
-    console = cli._console()
-    cli._print_question(console, base)
+    console = printing.console()
+    printing.print_question(console, base)
     console.print(table)
     _print_end(console, found, out)
 
 
 def _print_comparison(found: "Comparison", base: "Loaded", out: Path | None) -> None:
-    console = cli._console()
-    cli._print_question(console, base)
+    console = printing.console()
+    printing.print_question(console, base)
     first, *others = found.cells
     numbers = [each.seed for each in first.replications]
     console.print(_cells_table(found.cells, [found.kpi], _title(base, numbers, "replication")))
     console.print()
-    table, same = _differences_table(found) if len(others) <= _MOST_SIDE_BY_SIDE else _pairs_table(found)
+    table, same, is_wide = (
+        _differences_table(found) if len(others) <= _MOST_SIDE_BY_SIDE else _pairs_table(found)
+    )
     console.print(table)
-    console.print(cli._filled(_comparison_note(found, same), console), highlight=False)
+    console.print(printing.filled(_comparison_note(found, same, is_wide=is_wide), console), highlight=False)
     console.print()
     told = found.verdict.sentence
-    console.print(cli._filled(_sentence(told, _name(found.kpi)), console), style="bold", highlight=False)
+    console.print(printing.filled(_sentence(told, _name(found.kpi)), console), style="bold", highlight=False)
     _print_end(console, found, out)
 
 
@@ -665,13 +647,14 @@ _MOST_SIDE_BY_SIDE: Final = 3
 """Cells beside the first whose differences have room in one line."""
 
 
-def _differences_table(found: "Comparison") -> "tuple[Table, list[str]]":
-    """One line a measure: the first cell, and each other less the first; and what is the same in all."""
+def _differences_table(found: "Comparison") -> "tuple[Table, list[str], bool]":
+    """One line a measure: the first cell, each other less it; what is the same in all; if any is wide."""
     first, *others = found.cells
     short = {cell.name: _short(cell) for cell in found.cells}
     heads = [text for cell in others for text in (">", f"{short[cell.name]}, difference")]
-    table = cli._table(">", short[first.name], *heads, ">", "width", first="measure", wrap=True)
+    table = printing.table(">", short[first.name], *heads, ">", "width", first="measure", wrap=True)
     same: list[str] = []
+    is_wide = False
     for name in first.figures:
         pairs = (found.difference(name, cell.name, first.name) for cell in others)
         rows = [row for row in pairs if row is not None]
@@ -687,20 +670,21 @@ def _differences_table(found: "Comparison") -> "tuple[Table, list[str]]":
         mean = _mean_text(first.figures[name], factor)
         label = _name(name) if unit in _name(name) else f"{_name(name)}, {unit}"
         table.add_row(label, mean, *texts, _width_text(rows), style=style)
-    return table, same
+        is_wide = is_wide or (_width(rows) or 0.0) > _WIDE
+    return table, same, is_wide
 
 
-def _pairs_table(found: "Comparison") -> "tuple[Table, list[str]]":
-    """One line a cell: how the deciding measure differs from the first cell's."""
+def _pairs_table(found: "Comparison") -> "tuple[Table, list[str], bool]":
+    """One line a cell: how the deciding measure differs from the first cell's; the rest as beside."""
     first, *others = found.cells
     pairs = {cell.name: found.difference(found.kpi, cell.name, first.name) for cell in others}
     rows = {name: row for name, row in pairs.items() if row is not None}
     factor, unit = _row_scale(first.figures[found.kpi], list(rows.values()))
     heading = f"{_name(found.kpi)}, {unit}, less {_short(first)}"
-    table = cli._table(">", heading, ">", "width", first="configuration")
+    table = printing.table(">", heading, ">", "width", first="configuration")
     for name, row in rows.items():
         table.add_row(name, _difference_text(row, factor), _width_text([row]))
-    return table, []
+    return table, [], (_width(list(rows.values())) or 0.0) > _WIDE
 
 
 def _row_scale(figure: "Figure", rows: "Sequence[Difference]") -> tuple[float, str]:
@@ -719,9 +703,18 @@ def _difference_text(row: "Difference", factor: float) -> str:
     return f"{bare_text(row.difference, row.low, row.high, factor)}{'' if row.differs or row.same else ' *'}"
 
 
+def _width(rows: "Sequence[Difference]") -> float | None:
+    """The widest interval of some differences, over that with other seeds."""
+    return max((row.unpaired_ratio for row in rows if row.unpaired_ratio is not None), default=None)
+
+
 def _width_text(rows: "Sequence[Difference]") -> str:
-    ratios = [row.unpaired_ratio for row in rows if row.unpaired_ratio is not None]
-    return f"{max(ratios):.0%}".replace("%", " %") if ratios else ""
+    width = _width(rows)
+    return "" if width is None else f"{width:.0%}".replace("%", " %")
+
+
+_WIDE: Final = 0.7
+"""Above this the same seeds save less than half of the runs: what a width is worth goes by its square."""
 
 
 def _short(cell: "CellResult") -> str:
@@ -732,7 +725,7 @@ def _short(cell: "CellResult") -> str:
 _MOST_NAMED: Final = 4
 
 
-def _comparison_note(found: "Comparison", same: Sequence[str]) -> str:
+def _comparison_note(found: "Comparison", same: Sequence[str], *, is_wide: bool) -> str:
     """What the table does not say: how sure it is, what the width means, what is the same in all cells."""
     pairs = len(found.cells) - 1
     level = f"{found.level * 100:.4g} %"
@@ -740,6 +733,9 @@ def _comparison_note(found: "Comparison", same: Sequence[str]) -> str:
     if pairs > 1:
         words += f" that hold for the {pairs} comparisons of a measure together"
     words += "; * may be chance; width: the widest of a line, over that with other seeds."
+    if is_wide:
+        words += f" Where it is above {_WIDE:.0%}, the same seeds save few runs:".replace("%", " %")
+        words += " what varies there comes from what each cell chooses, not from what all share."
     if len(same) > _MOST_NAMED:
         words += f" {len(same)} other measures are the same in all cells."
     elif same:
@@ -753,17 +749,17 @@ def _comparison_note(found: "Comparison", same: Sequence[str]) -> str:
 
 
 def _print_sweep(found: "Sweep", base: "Loaded", kpis: Sequence[str], out: Path | None) -> None:
-    console = cli._console()
-    cli._print_question(console, base)
+    console = printing.console()
+    printing.print_question(console, base)
     numbers = [each.seed for each in found.cells[0].replications]
     console.print(_cells_table(found.cells, kpis, _title(base, numbers, "replication")))
     _print_end(console, found, out)
 
 
 def _print_selection(found: "Selection", base: "Loaded", out: Path | None) -> None:
-    console = cli._console()
-    cli._print_question(console, base)
-    table = cli._table(
+    console = printing.console()
+    printing.print_question(console, base)
+    table = printing.table(
         ">",
         _name(found.kpi),
         ">",
@@ -782,20 +778,20 @@ def _print_selection(found: "Selection", base: "Loaded", out: Path | None) -> No
         )
     console.print(table)
     console.print()
-    console.print(cli._filled(_sentence(found.sentence), console), style="bold", highlight=False)
+    console.print(printing.filled(_sentence(found.sentence), console), style="bold", highlight=False)
     _print_end(console, found, out)
 
 
 def _print_sensitivity(found: "Sensitivity", base: "Loaded", out: Path | None) -> None:
     from sim.figures import span_text, title_of, unit_of
 
-    console = cli._console()
-    cli._print_question(console, base)
-    runs = f"{found.cells:,} cells, {cli._count(found.replications, 'run')} each"
+    console = printing.console()
+    printing.print_question(console, base)
+    runs = f"{found.cells:,} cells, {printing.count(found.replications, 'run')} each"
     is_sobol = found.method == "sobol"
     heads = ("alone", "with interactions") if is_sobol else ("over its range", "either way", "spread")
     title = f"{base.scenario.name}: what {title_of(found.kpi)} is due to, {runs}"
-    table = cli._table(
+    table = printing.table(
         ">", "from", ">", "to", *[text for head in heads for text in (">", head)], first="factor", title=title
     )
     unit = unit_of(found.kpi)
@@ -809,7 +805,7 @@ def _print_sensitivity(found: "Sensitivity", base: "Loaded", out: Path | None) -
         table.add_row(row["factor"], f"{row['low']:g}", f"{row['high']:g}", *texts)
     console.print(table)
     console.print()
-    console.print(cli._filled(_sensitivity_sentence(found), console), style="bold", highlight=False)
+    console.print(printing.filled(_sensitivity_sentence(found), console), style="bold", highlight=False)
     _print_end(console, found, out)
 
 
@@ -833,7 +829,7 @@ def _cells_table(cells: Sequence[Any], kpis: Sequence[str], title: str) -> "Tabl
     last = [key.rpartition(".")[2] for key in keys]
     names = [word if last.count(word) == 1 else key for key, word in zip(keys, last, strict=True)]
     heads = [text for kpi in kpis for text in (">", _name(kpi))]
-    table = cli._table(
+    table = printing.table(
         *names[1:], *heads, ">", "runs", first=names[0] if names else "configuration", title=title, wrap=True
     )
     for cell in cells:
@@ -844,7 +840,7 @@ def _cells_table(cells: Sequence[Any], kpis: Sequence[str], title: str) -> "Tabl
 
 
 def _set_text(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else cli._value_text(value)
+    return f"{value:.6g}" if isinstance(value, float) else printing.value_text(value)
 
 
 def _span_text(figure: "Figure") -> str:
@@ -870,8 +866,8 @@ def _name(measure: str) -> str:
 
 
 def _title(base: "Loaded", seeds: Sequence[int], what: str) -> str:
-    more = f"{cli._count(len(seeds), what)}, seeds {seeds[0]} to {seeds[-1]}" if seeds else ""
-    return cli._title(base, more).removesuffix(", ")
+    more = f"{printing.count(len(seeds), what)}, seeds {seeds[0]} to {seeds[-1]}" if seeds else ""
+    return printing.title(base, more).removesuffix(", ")
 
 
 def _sentence(text: str, name: str = "not ") -> str:
@@ -887,16 +883,13 @@ def _print_end(console: "Console", found: Any, out: Path | None) -> None:
         console.print(f"\nhorizon {found.horizon}: {words}", highlight=False)
     precision = getattr(found, "precision", None)
     if precision is not None:
-        made = cli._count(precision.replications, "replication")
+        made = printing.count(precision.replications, "replication")
         word = "reached" if precision.reached else "not reached"
         widths = [width for width in precision.half_widths.values() if width is not None]
         half = f": half-width {max(widths) * 100:.2g} % of the mean" if widths else ""
         console.print(f"\nprecision {precision.wish * 100:.4g} % {word} with {made}{half}", highlight=False)
     for line in found.warnings:
         console.print()
-        console.print(cli._filled(line, console), style="yellow", highlight=False)
+        console.print(printing.filled(line, console), style="yellow", highlight=False)
     if out is not None:
         console.print(f"results in {out}", highlight=False, soft_wrap=True)
-
-
-from sim import studycommand as studycommand  # noqa: E402 - it takes the options above

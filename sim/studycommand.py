@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sim import cli
-from sim.cli import JsonOption, SetOption, app
-from sim.studycli import AddressOption, DatabaseOption, EngineOption, OutOption, WorkersOption, words_of
-from sim.studycli import _runs as open_place
-from sim.studycli import _write_json as write_json
+from sim import printing
+from sim.options import JsonOption, SetOption, spread
+from sim.studycli import Place, opened_runs, words_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +20,7 @@ NOTHING: Final = "-"
 PICTURE_FILE: Final = "picture.svg"
 
 
-@app.command()
+@spread
 def study(
     name: Annotated[
         str,
@@ -50,11 +48,8 @@ def study(
         ),
     ] = None,
     set_: SetOption = None,
-    workers: WorkersOption = None,
-    engine: EngineOption = "local",
-    address: AddressOption = None,
-    database: DatabaseOption = None,
-    out: OutOption = None,
+    *,
+    place: Place,
     json: JsonOption = False,
 ) -> None:
     """Answers a question in a sentence, and says what it rests on."""
@@ -66,8 +61,8 @@ def study(
 
     asked = load_study(name, set_ or ())
     costs = _costs(cost or ())
-    place = {"workers": workers, "engine": engine, "address": address, "database": database, "out": out}
-    with open_place(load(asked.base), place) as runs:
+    out = place.out
+    with opened_runs(load(asked.base), place) as runs:
         found = answer(asked, runs, replications=replications, costs=costs, bands=bands, profiles=profiles)
         document = found.to_json()
         if out is not None:
@@ -77,7 +72,7 @@ def study(
             keep_study(found, out, load(asked.base), command=command, study=asked)
             write(document, out / PICTURE_FILE)
     if json:
-        write_json(document, out)
+        printing.write_json(document, out)
     else:
         _print(found, document, out)
 
@@ -103,20 +98,23 @@ def _costs(texts: Sequence[str]) -> dict[str, float]:
 
 
 def _print(found: "Answer", document: Mapping[str, Any], out: Path | None) -> None:
-    console = cli._console()
-    console.print(cli._filled(found.question, console), highlight=False)
+    console = printing.console()
+    console.print(printing.filled(found.question, console), highlight=False)
     console.print()
     console.print(_cells_table(found))
     if found.bands.get("assumptions"):
         console.print()
         console.print(_inputs_table(found))
     console.print()
-    console.print(cli._filled(found.answer, console), style="bold", highlight=False)
+    console.print(printing.filled(found.answer, console), style="bold", highlight=False)
     console.print()
     for note in _notes(found):
-        console.print(cli._filled(note, console), highlight=False)
+        console.print(printing.filled(note, console), highlight=False)
+    for line in found.warnings:
+        console.print()
+        console.print(printing.filled(line, console), style="yellow", highlight=False)
     if out is not None:
-        console.print(cli._filled(f"Kept in {out}, with {PICTURE_FILE}.", console), highlight=False)
+        console.print(printing.filled(f"Kept in {out}, with {PICTURE_FILE}.", console), highlight=False)
     _print_profiles(console, document["profiles"])
 
 
@@ -139,7 +137,7 @@ def _cells_table(found: "Answer") -> "Table":
     shown = [name for name, each in found.cells[0]["kpis"].items() if any(_has(c, name) for c in found.cells)]
     heads = [part for name in shown for part in (">", name)]
     title = f"{found.replications} runs a cell, seeds from {found.seed}"
-    table = cli._table(*heads, first="cell", title=title)
+    table = printing.table(*heads, first="cell", title=title)
     for cell in found.cells:
         texts = []
         for name in shown:
@@ -159,7 +157,7 @@ def _inputs_table(found: "Answer") -> "Table":
     """The inputs that were drawn, the most influential first, with their flip points."""
     band = found.bands["assumptions"]
     flips = {flip["input"]: flip for flip in found.flips}
-    table = cli._table(
+    table = printing.table(
         ">", "default", ">", "from", ">", "to", ">", "rank correlation", ">", "flips at", first="assumption",
         title=f"{band['draws']} draws",
     )  # fmt: skip
@@ -174,7 +172,7 @@ def _inputs_table(found: "Answer") -> "Table":
 def _print_profiles(console: "Console", profiles: Sequence[Mapping[str, Any]]) -> None:
     if not profiles:
         return
-    table = cli._table("<", "outcome", "<", "best", first="slot profile", title="Slot profiles")
+    table = printing.table("<", "outcome", "<", "best", first="slot profile", title="Slot profiles")
     for each in profiles:
         table.add_row(each["profile"], each["status"], each["best"])
     console.print()

@@ -228,7 +228,7 @@ def load_study(path_or_name: str, sets: Sequence[str] = ()) -> Study:
     try:
         params = StudyParams.model_validate(data)
     except ValidationError as error:
-        faults = mistakes(error, data, _tree_for(data))
+        faults = mistakes(error, data, _tree())
         raise ScenarioError([_line(shown, lines, fault) for fault in faults]) from None
     base = params.base
     if base not in scenario_files():
@@ -465,18 +465,6 @@ def _line(shown: str, lines: Mapping[KeyPath, int], fault: Fault) -> str:
 @cache
 def _tree() -> dict[str, Any]:
     return tree_of(StudyParams)
-
-
-def _tree_for(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema with the tables whose names a study is free to choose."""
-    tree = _tree()
-    measures = tree["properties"]["measures"]
-    names = data.get("measures")
-    named = dict.fromkeys(names, tree_of(MeasureParams)) if isinstance(names, dict) else {}
-    return {
-        **tree,
-        "properties": {**tree["properties"], "measures": {**measures, "properties": named}},
-    }
 
 
 def _find(path_or_name: str) -> tuple[Path, str]:

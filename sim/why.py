@@ -207,10 +207,10 @@ def _answer_apart(
 
 
 def loaded_of(folder: Path, scenario: Scenario) -> Loaded:
-    """The scenario of a result folder with its input files, which are looked for here and beside the folder.
+    """The scenario of a result folder with its input files, which are looked for in it, beside it and here.
 
-    Raises WhyError, a line each, for a file that is not found or not the one that went into the run, and for
-    a rule of the user's own that is not loaded.
+    Files that went into the run go before others of their names. Raises WhyError, a line each, for one that
+    is not found or not the one that went into the run, and for a rule of the user's own that is not loaded.
     """
     document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     inputs: Mapping[str, Mapping[str, str]] = document.get("inputs", {})
@@ -223,9 +223,9 @@ def loaded_of(folder: Path, scenario: Scenario) -> Loaded:
         )
     elif is_own(rule) and isinstance(own := OWN_RULES[rule].choose, OwnChoice):
         lines += _other_than(inputs, "policy.allocation", own.source.sha256, shown)
-    bases = [base for base in (Path.cwd(), folder.parent, folder) if base.is_dir()]
+    bases = [base for base in (folder, folder.parent, Path.cwd()) if base.is_dir()]
     here = [Loaded(scenario, {}, base, folder / "result.json", shown) for base in bases]
-    best = max(here, key=lambda each: sum(path.is_file() for path in each.files().values()))
+    best = max(here, key=lambda each: _held(each, inputs))
     for key, path in best.files().items():
         if path.is_file():
             lines += _other_than(inputs, key, sha256(path.read_bytes()).hexdigest(), shown)
@@ -237,6 +237,16 @@ def loaded_of(folder: Path, scenario: Scenario) -> Loaded:
     if lines:
         raise WhyError(lines)
     return best
+
+
+def _held(loaded: Loaded, inputs: Mapping[str, Mapping[str, str]]) -> tuple[int, int]:
+    """How many input files are where they are looked for: those that went into the run, and any."""
+    found = {key: path for key, path in loaded.files().items() if path.is_file()}
+    same = sum(
+        sha256(path.read_bytes()).hexdigest() == inputs.get(key, {}).get("sha256")
+        for key, path in found.items()
+    )
+    return same, len(found)
 
 
 def _other_than(inputs: Mapping[str, Mapping[str, str]], key: str, digest: str, shown: str) -> list[str]:

@@ -79,8 +79,17 @@ def node_at(tree: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
             prefix = node.get("prefixItems", ())
             node = prefix[part] if part < len(prefix) else node.get("items", {})
         else:
-            node = node.get("properties", {}).get(part, {})
+            node = _value_node(node, part)
     return dict(node)
+
+
+def _value_node(node: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """What a table's schema says of a key: one that it names, or any where names are free."""
+    if key in (named := node.get("properties", {})):
+        return dict(named[key])
+    of_form = [each for form, each in node.get("patternProperties", {}).items() if re.search(form, key)]
+    free = [*of_form, node.get("additionalProperties")]
+    return next((each for each in free if isinstance(each, Mapping)), {})
 
 
 _PATTERNS: Final = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sim import cli
+from sim import cli, printing
 from sim.allocation import ALIASES, OWN_RULES, POLICIES
 from sim.cli import LISTS, main
 from sim.kpis import KPIS
@@ -277,37 +277,6 @@ def test_wrong_export_is_refused(call, folder, tmp_path, words, line):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_amounts_are_short():
-    """One of a unit is singular, shares are in per cent, short times in minutes."""
-    shown = [
-        (1, "boxes"),
-        (2, "boxes"),
-        (1, "times"),
-        (0.5, "share"),
-        (0.9999985, "share"),
-        (0.9996, "share"),
-        (1, "share"),
-        (0.00001, "share"),
-        (0, "share"),
-        (0.05, "h"),
-        (2.19, "h"),
-        (0, "h"),
-        (0.5, "h"),
-        (90, "s"),
-        (0.25, "days"),
-        (0.01, "days"),
-        (1, "days"),
-        (60.5, "days"),
-        (0.00025, "boxes"),
-        (0, "boxes"),
-    ]
-    assert [cli._amount(value, unit) for value, unit in shown] == [
-        "1 box", "2 boxes", "1 time", "50.0 %", "> 99.99 %", "99.96 %", "100.0 %", "< 0.01 %", "0.0 %", "3.0 min", "2.19 h", "0 h", "30.0 min", "90.0 s",
-        "6.0 h", "14.4 min", "1 day", "60.5 days", "< 0.001 boxes", "0 boxes",
-    ]  # fmt: skip
-    assert cli._amount(None, "s") == "none"
-
-
 def test_table_of_measures_is_quiet():
     """What nothing happened in is one line, a split that has no value none, and a long title stays whole."""
     from io import StringIO
@@ -329,18 +298,6 @@ def test_table_of_measures_is_quiet():
     assert [line.split() for line in printed[3:] if line] == [
         ["Orders"], ["orders", "3", "orders"], ["Robots"], ["tours", "2", "tours"], ["Counts", "none"],
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize("width", range(12, 40))
-def test_number_stays_with_its_sign(width):
-    """A sentence is put into lines that fit, and no line begins with a per cent sign."""
-    from rich.console import Console
-
-    text = "The robot is busy 9 % of shift time and bar-code readers 11 %."
-    lines = cli._filled(text, Console(width=width)).splitlines()
-    assert " ".join(lines).replace("\u00a0", " ") == text
-    assert max(map(len, lines)) <= width
-    assert not any(line.startswith("%") or line.endswith(("9", "11", "bar-")) for line in lines)
 
 
 # --- stock ---------------------------------------------------------------------------------------------
@@ -388,7 +345,7 @@ def test_narrow_stock_has_fewer_columns(astray, monkeypatch, capsys, width, gone
 
     from rich.console import Console
 
-    monkeypatch.setattr(cli, "_console", lambda: Console(width=width, highlight=False))
+    monkeypatch.setattr(printing, "console", lambda: Console(width=width, highlight=False))
     trace = SimpleNamespace(meters_per_box=15, last_ms=0)
     layout = SimpleNamespace(names=["1-01-1", "truck", "handed-over", "outside"])
     told = {"t_ms": 0, "by": "sku", "lines": [LINE], "alerts": [], "old": [], "recalls": []}
@@ -1026,7 +983,7 @@ def test_policies_are_listed_with_all_that_is_known(call, monkeypatch):
     assert rows["heavy-low"]["fallback"] not in out
     from rich.console import Console
 
-    monkeypatch.setattr(cli, "_console", lambda: Console(width=300, highlight=False))
+    monkeypatch.setattr(printing, "console", lambda: Console(width=300, highlight=False))
     assert rows["heavy-low"]["fallback"] in call("list", "policies")[1]
 
 
@@ -1391,6 +1348,46 @@ def test_lists_import_nothing_heavy(what):
         "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_small_run_loads_nothing_heavy():
+    """A run without a folder loads no library that only files, statistics, drawing and the server need."""
+    code = (
+        "import sys; from sim.cli import main; main(['run', 'tiny', '--json'])\n"
+        "heavy = {'duckdb', 'sqlalchemy', 'matplotlib', 'scipy', 'fastapi', 'pyarrow', 'rich', 'jinja2', 'openpyxl'}\n"
+        "ours = {'sim.studycli', 'sim.studycommand', 'sim.fitcommand', 'sim.experiment', 'sim.study', 'sim.fit'}\n"
+        "found = (heavy | ours) & set(sys.modules)\n"
+        "sys.exit(repr(found) if found else 0)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert len(json.loads(ran.stdout)["digest"]) == 64
+
+
+@pytest.mark.parametrize(("given", "kept"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3")])
+def test_libraries_are_spared_unless_told(given, kept):
+    """A command line asks for one thread of linear algebra, except where the environment says how many."""
+    code = (
+        "import os; from sim.cli import main; main(['--version']); print(os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    bare = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, env={**bare, **given})
+    assert ran.stdout.splitlines()[-1] == kept
+
+
+def test_every_command_is_made_when_asked_for():
+    """The help of a command loads no module of another's, and every command has its name and its sentence."""
+    code = (
+        "import sys; from sim.cli import COMMANDS, app; from typer.main import get_command\n"
+        "group = get_command(app)\n"
+        "group.commands['compare']\n"
+        "loaded = [name for name in ('sim.studycli', 'sim.studycommand', 'sim.fitcommand') if name in sys.modules]\n"
+        "made = {name: group.commands[name] for name in COMMANDS}\n"
+        "print(loaded, [name for name, each in made.items() if each.name not in (name, None, '') or not each.help])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert ran.stdout == "['sim.studycli'] []\n"
 
 
 def test_model_imports_nothing_it_need_not():

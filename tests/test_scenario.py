@@ -9,16 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field, ValidationError
 
 from sim.allocation import ALIASES, LIVE_POLICIES, OWN_RULES, POLICIES, Rule, first_free
 from sim.cli import main
 from sim.counting import METHODS, PLANS
+from sim.params import Params
 from sim.scenario import (
     Loaded,
     Scenario,
@@ -31,10 +33,12 @@ from sim.scenario import (
     leaves,
     load,
     may_carry_by_hand,
+    mistakes,
     resolved,
     scenario_files,
     scenario_id,
     schema_text,
+    tree_of,
 )
 from sim.toml_lines import key_lines
 from sim.words import dotted, one_of
@@ -855,3 +859,44 @@ def test_no_file_crashes_the_loader(tmp_path_factory, content):
         lines = []
         assert isinstance(loaded, Loaded)
     assert all("expected " in line for line in lines)
+
+
+class _Inner(Params):
+    size: int = 1
+
+
+class _Empty(Params):
+    pass
+
+
+class _Outer(Params):
+    named: dict[str, _Inner] = Field(default_factory=dict)
+    tables: dict[str, dict[str, _Inner]] = Field(default_factory=dict)
+    formed: dict[Annotated[str, Field(pattern="^[a-z]+$")], _Inner] = Field(default_factory=dict)
+    empty: dict[str, _Empty] = Field(default_factory=dict)
+
+
+def test_unknown_key_under_a_free_name():
+    """In a table whose names are free an unknown key is told with those that there are."""
+    data = {
+        "named": {"a": {"sise": 1}},
+        "tables": {"a": {"b": {"size": 2, "colour": 1}}},
+        "formed": {"c": {"size": "x"}},
+        "empty": {"d": {"size": 1}},
+    }
+    with pytest.raises(ValidationError) as wrong:
+        _Outer.model_validate(data)
+    assert [(fault.path, fault.message) for fault in mistakes(wrong.value, data, tree_of(_Outer))] == [
+        (("named", "a", "sise"), "expected 'size', found 'sise', did you mean 'size'?"),
+        (("tables", "a", "b", "colour"), "expected 'size', found 'colour'"),
+        (("formed", "c", "size"), "expected a whole number, found 'x'"),
+        (("empty", "d", "size"), "expected nothing here, found 'size'"),
+    ]
+
+
+def test_sections_are_made_with_the_scenario():
+    """A scenario of defaults has every section as its model makes it alone."""
+    scenario = Scenario()
+    for name, info in Scenario.model_fields.items():
+        if isinstance(kind := info.annotation, type) and issubclass(kind, Params):
+            assert getattr(scenario, name) == kind(), name

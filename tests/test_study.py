@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import json
+import math
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
@@ -256,8 +257,9 @@ def test_the_best_wins(tmp_path: Path) -> None:
     )
     row = found.paired[0]
     assert (row["a"], row["b"], row["difference"]) == ("one robot", "two robots", 2.0)
-    # Unpaired variance is 0.0133 + 0.0533 = 0.0667, paired 0.0133: sqrt(5).
-    assert row["unpaired_ratio"] == pytest.approx(5**0.5)
+    # Unpaired variance is 0.0133 + 0.0533 = 0.0667, paired 0.0133: 1 / sqrt(5) of the width. Student's t is 3.182
+    # with 3 degrees of freedom; Welch's are 0.0667^2 x 3 / (0.0133^2 + 0.0533^2) = 4.41, for which it is 2.678.
+    assert row["unpaired_ratio"] == pytest.approx(3.182 / 2.678 / 5**0.5, rel=1e-3)
 
 
 def test_no_difference_that_matters(tmp_path: Path) -> None:
@@ -277,6 +279,108 @@ def test_noise_leaves_it_open(tmp_path: Path) -> None:
         "4 runs do not decide between two robots and one robot: -0.10 (-1.94 to 1.74) s"
     )
     assert "assumptions" not in found.bands
+
+
+THREE = """
+[[cells]]
+name = "three robots"
+sets = { "robots.count" = 3 }
+
+[measures.cycle]"""
+
+
+def test_differences_hold_together(tmp_path: Path) -> None:
+    """The band of noise and the differences in a sentence are as wide as all comparisons together need."""
+    text = ONE_OR_TWO.replace("\n[measures.cycle]", THREE).replace(
+        "{two robots} and {one robot}",
+        "{two robots - one robot}, {two robots off one robot}, {two robots / one robot}",
+    )
+
+    def time_s(values: dict[str, Any], number: int) -> float:
+        count = values["robots"]["count"]
+        return {1: 10.0, 2: 8.0, 3: 9.5}[count] + {1: -0.1, 2: 0.1, 3: 0.3}[count] * (1 if number % 2 else -1)
+
+    found = asked(tmp_path, text, time_s, bands=False)
+    # Two robots less three: -1.5 -+ 0.2, so s = 0.2 x sqrt(4 / 3) = 0.2309 and s / sqrt(4) = 0.1155. Three
+    # comparisons: 1 - 0.05 / 3 = 98.33 % each, for which Student's t with 3 degrees of freedom is 4.857.
+    noise = found.bands["noise"]
+    assert noise["level"] == pytest.approx(1 - 0.05 / 3)
+    assert (noise["mean"], noise["low"], noise["high"]) == pytest.approx(
+        (-1.5, -1.5 - 0.561, -1.5 + 0.561), abs=5e-4
+    )
+    assert [noise[key] for key in ("low", "high")] == [found.verdicts[0][key] for key in ("low", "high")]
+    # Two robots less one: -2 +- 0.2, the same width. Ratios 7.9 / 10.1 = 0.7822 and 8.1 / 9.9 = 0.8182: by the
+    # logarithms -0.2457 and -0.2007, mean -0.2232 (0.800), half-width 4.857 x 0.02598 / 2 = 0.0631.
+    assert found.answer == (
+        "two robots wins over three robots by -1.50 (-2.06 to -0.94) s: -2.00 (-2.56 to -1.44) s,"
+        " -20.0 (-24.9 to -14.8) %, 0.80 (0.75 to 0.85)."
+    )
+    assert found.notes[1] == (
+        "Intervals of differences hold together with 95 %, corrected for 3 comparisons (Bonferroni); those of"
+        " single cells hold with 95 % each."
+    )
+
+
+def test_noise_against_a_limit_is_corrected(tmp_path: Path) -> None:
+    """Against a limit the band of noise is as wide as the cells together need; an estimate needs no more."""
+    times = {1: 8.0, 2: 16.0, 3: 24.0}
+    found = asked(
+        tmp_path,
+        LIMITED,
+        lambda values, number: times[values["robots"]["carry"]] + 0.01 * number,
+        bands=False,
+    )
+    noise = found.bands["noise"]
+    # 16, 16.01 and 16.02 less 20: -3.99, s = 0.01. Three cells: 98.33 % each, Student's t with 2 degrees of
+    # freedom 7.649; 7.649 x 0.01 / sqrt(3) = 0.0442.
+    assert (noise["mean"], noise["low"], noise["high"]) == pytest.approx((-3.99, -4.0342, -3.9458), abs=1e-4)
+    text = ONE_OR_TWO.replace('kind = "best"', 'kind = "estimate"\nprecision = 0.05').replace(
+        'wins = "{best} wins over {runner up} by {difference}:', 'known = "It is'
+    )
+    noise = asked(tmp_path, text, by_robots(10.0, 8.0), bands=False).bands["noise"]
+    # 10 -+ 0.2: s = 0.2309, Student's t with 3 degrees of freedom at 95 % is 3.182: 3.182 x 0.1155 = 0.3674.
+    assert (noise["level"], noise["high"] - noise["mean"]) == pytest.approx((0.95, 0.3674), abs=1e-3)
+
+
+def test_infinity_is_read_back(tmp_path: Path) -> None:
+    """A cell that sets a value to infinity says so in the document, in a form that a scenario takes back."""
+    text = ONE_OR_TWO.replace(
+        '"robots.count" = 2', '"robots.count" = 2, "robots.acceleration_m_per_s2" = inf'
+    )
+    document = asked(tmp_path, text, by_robots(10.0, 8.0), bands=False).to_json()
+    sets = json.loads(json.dumps(document, allow_nan=False))["cells"][1]["set"]
+    assert sets == {"robots.count": 2, "robots.acceleration_m_per_s2": "inf"}
+    assert load("tiny").with_(sets).scenario.robots.acceleration_m_per_s2 == math.inf
+
+
+class Weekly(Stated):
+    """Stated replications whose weeks begin high for cells of one robot, and are alike later."""
+
+    def get(self, wanted: Sequence[tuple[int, Cell, int]], seed: int) -> list[Any]:
+        return [
+            made._replace(weeks={"order_cycle_time_s": self.weeks(cell.resolved, made.replication)})
+            for made, (_, cell, _) in zip(super().get(wanted, seed), wanted, strict=True)
+        ]
+
+    @staticmethod
+    def weeks(values: dict[str, Any], number: int) -> list[float | None]:
+        alike = [10.0 + 0.1 * ((number + week) % 3) for week in range(20)]
+        return [90.0] * 4 + list(alike[4:]) if values["robots"]["count"] == 1 else alike
+
+
+@pytest.mark.parametrize(
+    ("horizon", "warmup", "many"), [("cyclic", 7, 1), ("cyclic", 28, 0), ("terminating", 7, 0)]
+)
+def test_a_short_warmup_is_told(tmp_path: Path, horizon: str, warmup: int, many: int) -> None:
+    """Where weeks are alike a study names the cells whose warm-up ends before they are."""
+    text = ONE_OR_TWO.replace(
+        "seed = 3",
+        f'seed = 3\nhorizon = "{horizon}"\nsets = {{ "time.days" = 140, "time.warmup_days" = {warmup} }}',
+    )
+    found = answer(load_study(written(tmp_path, text)), Weekly(by_robots(10.0, 8.0)), bands=False)
+    words = "MSER over 20 weeks cuts 4 weeks: the warm-up of 1 week is too short."
+    assert found.warnings == [f"one robot, order cycle time: {words}"] * many
+    assert found.to_json()["warnings"] == found.warnings
 
 
 def test_a_baseline_may_be_best(tmp_path: Path) -> None:
@@ -693,7 +797,7 @@ def test_a_kept_answer_is_of_its_study(maker: Any, name: str) -> None:
 
 
 def text(sets: dict[str, Any]) -> str:
-    return json.dumps(sets, sort_keys=True).replace("Infinity", "null")
+    return json.dumps(sets, sort_keys=True).replace("Infinity", '"inf"')
 
 
 def split(template: str) -> list[str]:

@@ -62,6 +62,30 @@ def test_compare_gives_the_shape(call):
     }  # fmt: skip
 
 
+WIDE = "Where it is above 70 %, the same seeds save few runs: what varies there comes from what each cell chooses"
+
+
+@pytest.mark.parametrize(
+    ("first", "is_told"), [("robots.carry=1,2", True), ("robots.speed_m_per_s=1.5,1.51", False)]
+)
+def test_compare_says_what_a_wide_ratio_means(call, first, is_told):
+    """Where pairs share little, a sentence says so; where they share almost all, none does."""
+    out = " ".join(call("compare", "tiny", "--vary", first, "--replications", "6")[1].split())
+    widths = [
+        int(width)
+        for width in re.findall(r"(\d+) %(?= [a-z]|$)", out.split("difference width")[1].split("Paired")[0])
+    ]
+    assert (max(widths) > 70) is is_told
+    assert (WIDE in out) is is_told
+
+
+def test_many_cells_say_what_a_wide_ratio_means(call):
+    """With a line a cell only the measure that decides counts."""
+    words = ["compare", "tiny", "--vary", "robots.carry=1,2,3,4,5", "--replications", "3"]
+    assert WIDE in " ".join(call(*words, "--kpi", "put_away_time_s")[1].split())
+    assert WIDE not in " ".join(call(*words, "--kpi", "fill_boxes")[1].split())
+
+
 def test_compare_prints_for_people(call):
     """A table of cells, a table of differences, what they rest on, and the verdict in a sentence."""
     code, out, errors = call(*CARRY, "--replications", "4", "--kpi", "put_away_time_s")

@@ -14,12 +14,15 @@ from sim.calendar import DAY_MS
 from sim.cli import _print_why, main
 from sim.commands import Entry, replay
 from sim.facts import ISSUE, NONE, PUT_AWAY
+from sim.history import state_at
 from sim.kpis import KPIS
 from sim.results import read_result
 from sim.retrieval import RETRIEVAL, BoxesView
 from sim.robots import DISPATCH
 from sim.scenario import from_dict, load, resolved
 from sim.simulation import Simulation
+from sim.simulation import run as simulate
+from sim.stocklist import write_stock
 from sim.tables import RunFacts
 from sim.why import (
     BEST,
@@ -989,6 +992,34 @@ def test_result_gives_its_scenario_back(folder):
     """A result folder without input files gives the scenario to be played again."""
     result = read_result(folder)
     assert loaded_of(folder, result.scenario).scenario is result.scenario
+
+
+def test_files_of_the_run_go_before_others(tmp_path, monkeypatch):
+    """A file of the same name that lies where the command is given is not taken for the one of the run."""
+    beside, here = tmp_path / "beside", tmp_path / "here"
+    for place in (beside, here):
+        place.mkdir()
+    begun = simulate(load("tiny", ["time.days=1"]))
+    stock = beside / "stock.csv"
+    skus, start = [sku.name for sku in begun.scenario.skus], begun.scenario.time.start
+    write_stock(stock, state_at(begun.trace, begun.layout, begun.end_ms), begun.layout, skus, start)
+    text = 'extends = "tiny"\n[time]\ndays = 1\n[initial]\nstock = "stock.csv"\n'
+    (beside / "mine.toml").write_text(text, encoding="utf-8")
+    out = beside / "out"
+    assert main(["run", str(beside / "mine.toml"), "--out", str(out), "--json"]) == 0
+    result = read_result(out)
+    lines = stock.read_text(encoding="utf-8").splitlines(keepends=True)
+    (here / "stock.csv").write_text("".join(lines[:-1]), encoding="utf-8")
+    monkeypatch.chdir(here)
+    assert loaded_of(out, result.scenario).files() == {"initial.stock": stock}
+    # Elsewhere the run's own file is still found where the command is given.
+    moved = stock.rename(here / "stock.csv")
+    assert loaded_of(out, result.scenario).files() == {"initial.stock": moved}
+    moved.write_text("".join(lines[:-1]), encoding="utf-8")
+    with pytest.raises(
+        WhyError, match=r"initial\.stock: expected a file with SHA-256 .*, found one that was changed"
+    ):
+        loaded_of(out, result.scenario)
 
 
 def test_measures_are_what_rules_go_by():
