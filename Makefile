@@ -31,8 +31,8 @@ test: $(DEV)   ## run the test suite
 	$(VENV)/bin/python -m pytest -n 2
 slow: $(DEV)   ## run the tests that take minutes
 	$(VENV)/bin/python -m pytest -m slow
-bench: $(DEV)  ## time the allocation routines
-	$(VENV)/bin/python -m pytest benchmarks --benchmark-enable --benchmark-only
+bench: $(DEV)  ## measure everything beside its reference; ends with one table
+	$(VENV)/bin/python -m pytest benchmarks -q --benchmark-enable --benchmark-only --benchmark-quiet --timeout=3600
 lint: $(DEV)   ## ruff, mypy and the import map
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
 statistics: $(DEV) ## measure how often intervals hold and the best is selected

@@ -5,22 +5,35 @@ are on. Ratios of answers a second and of CPU time an answer are those of the be
 share the machine. Without `--benchmark-enable` every case runs once, briefly, as a plain test.
 """
 
+import gzip
 import json
+import multiprocessing
 import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from api.board import HEAD, ROBOT_COLUMNS, Board, BoardError
 from benchmarks.load import Load, Viewers, children, cpu_s, drive, request, resident_mb
+from benchmarks.ratios import ratio
 from sim.proposal import Asked, propose
 from sim.scenario import load
 from sim.simulation import Simulation
 from tests.servers import ROOT, Served, free_port
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PAGE_BYTES = 150_000
+"""What all files of all pages may weigh together, packed."""
 
 NOON_S = 10 * 86_400 + 12 * 3600
 """The store stands here: the twelfth day, with boxes in and out since."""
@@ -102,6 +115,9 @@ CASES = {
     "slot-by-route": (f"{SLOT}?view=records", {}, 200),
 }
 
+GOALS = {"slots": ("in front of the framework", 0.8), "slots-by-route": ("by the framework", 0.3)}
+"""What part of the bare server's answers is wanted, by case."""
+
 
 @pytest.mark.parametrize("case", CASES)
 def test_against_hello(benchmark: BenchmarkFixture, bench: Bench, hello: tuple[int, int], case: str) -> None:
@@ -129,6 +145,91 @@ def test_against_hello(benchmark: BenchmarkFixture, bench: Bench, hello: tuple[i
         p50_ms=round(min(load_.at(0.5) for load_ in loads), 2),
         p99_ms=round(min(load_.at(0.99) for load_ in loads), 2),
     )  # fmt: skip
+    if case in GOALS and cost:
+        ratio(
+            benchmark, f"GET /slots {GOALS[case][0]}, same CPU time", bare_cost / cost,
+            at_least=GOALS[case][1], against="a bare ASGI hello",
+        )  # fmt: skip
+
+
+def test_pages_weigh_little(benchmark: BenchmarkFixture, bench: Bench) -> None:
+    """All files of all pages together, packed as they are sent."""
+
+    def weight() -> int:
+        sizes = []
+        for path in sorted((ROOT / "api" / "web").iterdir()):
+            if path.suffix != ".html":
+                url, headers = f"{bench.server.url}/static/{path.name}", {"Accept-Encoding": "gzip"}
+                asked = urllib.request.Request(url, headers={**bench.key, **headers})
+                with urllib.request.urlopen(asked, timeout=10) as answer:
+                    sent, is_packed = answer.read(), answer.headers["content-encoding"] == "gzip"
+                assert (gzip.decompress(sent) if is_packed else sent) == path.read_bytes()
+                sizes.append(len(sent))
+        return sum(sizes)
+
+    found = benchmark.pedantic(weight, rounds=1)
+    ratio(benchmark, "all pages, bytes sent", found, at_most=PAGE_BYTES, against="nothing: they are packed")
+
+
+def test_torn_reads(benchmark: BenchmarkFixture) -> None:
+    """Reads of the live state beside a worker that writes without pause, with and without its counter."""
+    board, fork = board_of(), multiprocessing.get_context("fork")
+    stop = fork.RawValue("b", 0)
+    writer = fork.Process(target=write_without_pause, args=(board.memory, stop))
+    raw = np.frombuffer(board.memory, np.int64)
+    reads = torn = torn_without = refused = 0
+
+    def stress() -> None:
+        nonlocal reads, torn, torn_without, refused
+        until = time.monotonic() + (10.0 if benchmark.enabled else 1.0)
+        while time.monotonic() < until or reads < 200:
+            try:
+                shown = board.read()
+            except BoardError:  # a writer that is kept from its processor in the middle of writing
+                refused += 1
+                continue
+            reads += 1
+            torn += len(instants(shown.head["facts"], shown.slots["boxes"], shown.robots)) > 1
+            copy = Board(raw.copy(), SLOTS, ROBOTS)
+            torn_without += len(instants(copy._head[0], copy._slots[0], copy._robots)) > 1
+
+    writer.start()
+    try:
+        benchmark.pedantic(stress, rounds=1)
+    finally:
+        stop.value = 1
+        writer.join(10)
+    assert torn_without > 0, "the stress shows nothing"
+    assert torn == 0
+    benchmark.extra_info.update(reads=reads, refused=refused, torn_without_the_counter=torn_without)
+    ratio(
+        benchmark, "torn reads of the live state", torn, at_most=0,
+        against=f"{torn_without:,} of {reads:,} without the counter",
+    )  # fmt: skip
+
+
+SLOTS, ROBOTS = 258, 3
+
+
+def board_of() -> Board:
+    """The board of a store of 258 slots."""
+    memory = multiprocessing.get_context("forkserver").RawArray("b", Board.size(SLOTS, ROBOTS))
+    return Board(memory, SLOTS, ROBOTS)
+
+
+def write_without_pause(memory: Any, stop: Any) -> None:
+    """Write the number of the instant everywhere, instant after instant."""
+    board, slots = Board(memory, SLOTS, ROBOTS), range(0, SLOTS, 16)
+    n = 0
+    while not stop.value:
+        n += 1
+        head = {**dict.fromkeys(HEAD, 0), "facts": n}
+        board.write(head, dict.fromkeys(slots, (n,) * 6), [(n,) * len(ROBOT_COLUMNS)] * ROBOTS)
+
+
+def instants(facts: int, boxes: "NDArray[np.int64]", robots: "NDArray[np.int64]") -> set[int]:
+    """The instants that a copy of the board shows: one when it is whole."""
+    return {int(facts), *boxes[::16].tolist(), *robots.ravel().tolist()}
 
 
 @pytest.mark.parametrize("boxes", [1, 100])
@@ -206,6 +307,14 @@ def test_beside_a_run(benchmark: BenchmarkFixture, bench: Bench, tmp_path: Path)
     info["p50_ratio"] = round(info["p50_busy_ms"] / info["p50_idle_ms"], 2)
     info["p99_ratio"] = round(info["p99_busy_ms"] / info["p99_idle_ms"], 2)
     info["pace_ratio"] = round(statistics.median(loaded) / statistics.median(alone), 3)
+    ratio(
+        benchmark, "GET /slots, latency beside a run at full speed", info["p50_ratio"], at_most=1.3,
+        against="the same while the run stands",
+    )  # fmt: skip
+    ratio(
+        benchmark, "speed of a run beside 100 requests a second", info["pace_ratio"], at_least=0.9,
+        against="its speed alone",
+    )  # fmt: skip
 
 
 def test_many_clients(benchmark: BenchmarkFixture, bench: Bench) -> None:

@@ -1,13 +1,11 @@
 """The whole model against a bare SimPy timeout, side by side in one run.
 
 The reference scenario runs with all facts kept and hashed; the figure is box moves for each timeout that a
-bare SimPy process makes in the same CPU time. Writing the facts as Parquet is timed apart.
+bare SimPy process makes in the same CPU time. Writing the facts as Parquet is timed apart. Where the time of
+a move goes says `benchmarks/where.py`.
 """
 
-import gc
-import time
 from collections.abc import Callable, Generator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ import pytest
 import simpy
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.ratios import best_of, ratio
 from sim.calendar import DAY_MS
 from sim.scenario import Scenario, load
 from sim.simulation import Simulation
@@ -57,35 +56,39 @@ def box_moves(simulation: Simulation) -> int:
     return int(((moved["robot"] >= 0) & down).sum())
 
 
-def cpu_s(work: Callable[[], object]) -> float:
-    """CPU seconds of one call, the collector's debts of others paid first."""
-    gc.collect()
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
 def test_moves_per_bare_timeout(benchmark: BenchmarkFixture) -> None:
     """Box moves for each bare timeout of the same CPU time: best of each, interleaved."""
-    model, bare = [], []
-    simulation = Simulation(reference())
-    for _ in range(ROUNDS):
-        bare.append(cpu_s(bare_timeouts))
+    expected = Simulation(reference())
+    digest = run_and_hash(expected)
+    moves, rows, events = box_moves(expected), len(expected.trace), next(expected.env._eid)
+    assert moves == len(expected.trace.table("task_done")["seq"])
+    del expected
+
+    def timeouts() -> None:
+        assert bare_timeouts() == TIMEOUTS
+
+    def model() -> Callable[[], object]:
         simulation = Simulation(reference())
-        model.append(cpu_s(partial(run_and_hash, simulation)))
-    moves = box_moves(simulation)
-    assert moves == len(simulation.trace.table("task_done")["seq"])
-    a_timeout, a_move = min(bare) / TIMEOUTS, min(model) / moves
-    events = next(simulation.env._eid)
+
+        def work() -> None:
+            assert run_and_hash(simulation) == digest
+
+        return work
+
+    best = best_of(ROUNDS if benchmark.enabled else 1, bare=lambda: timeouts, model=model)
+    a_timeout, a_move = best["bare"] / TIMEOUTS, best["model"] / moves
     benchmark.extra_info.update(
         moves=moves,
         moves_per_timeout=round(a_timeout / a_move, 4),
-        fact_rows_per_move=round(len(simulation.trace) / moves, 2),
+        fact_rows_per_move=round(rows / moves, 2),
         events_per_move=round(events / moves, 2),
         us_per_move=round(1e6 * a_move, 1),
         us_per_timeout=round(1e6 * a_timeout, 3),
     )
-    print(f"\n{benchmark.extra_info}")
+    ratio(
+        benchmark, "complete model, box moves a timeout", a_timeout / a_move, at_least=0.05,
+        against="a process of nothing but timeouts",
+    )  # fmt: skip
     benchmark.pedantic(lambda: Simulation(reference()).advance(DAYS * DAY_MS), rounds=3)
 
 

@@ -1,7 +1,7 @@
 """The rows of the table that `make bench` ends with: a ratio, its reference, its limit and whether it holds.
 
-A test measures two things side by side, in turn, asserts their answers, and hands the ratio over. A ratio that
-falls short is said in the table and fails nothing: times depend on the machine, answers do not.
+A test measures two things side by side, in turn, asserts their answers, and hands the ratio over. A ratio
+that falls short is said in the table and fails nothing: times depend on the machine, answers do not.
 """
 
 import gc
@@ -16,7 +16,7 @@ def ratio(
     benchmark: BenchmarkFixture, name: str, found: float, *, at_least: float | None = None,
     at_most: float | None = None, against: str = "",
 ) -> None:  # fmt: skip
-    """Hand a row over for the table, with one of the two limits; `against` names what it was measured beside."""
+    """Hand a row over for the table, with one of the limits; `against` names what it was measured beside."""
     assert (at_least is None) != (at_most is None), "expected one limit"
     row = {"name": name, "found": float(found), "at_least": at_least, "at_most": at_most, "against": against}
     benchmark.extra_info.setdefault("ratios", []).append(row)
@@ -26,7 +26,10 @@ def verdict(row: Mapping[str, Any]) -> str:
     """`holds`, or `falls short: x of y`."""
     found, limit = row["found"], row["at_most"] if row["at_least"] is None else row["at_least"]
     holds = found <= limit if row["at_least"] is None else found >= limit
-    return "holds" if holds else f"falls short: {figure(found)} of {figure(limit)}"
+    if holds:
+        return "holds"
+    shown = figure(found) if figure(found) != figure(limit) else f"{found:.12g}"
+    return f"falls short: {shown} of {figure(limit)}"
 
 
 def limit_words(row: Mapping[str, Any]) -> str:
@@ -51,7 +54,8 @@ def in_columns(lines: Sequence[Sequence[str]]) -> str:
     """A table as plain text, its columns aligned."""
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     rule = "-" * (sum(widths) + 2 * len(widths) - 2)
-    shown = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    shown = ["  ".join(line).rstrip() for line in padded]
     return "\n".join([shown[0], rule, *shown[1:]])
 
 
