@@ -32,7 +32,8 @@ _ABOUT: Final = (
 )
 _BANDS: Final = (
     "Two bands stand beside an answer. *Noise* is what other random numbers would change: the 95 % interval"
-    " over the runs, of paired differences where cells are compared. *Assumptions* is what is not known:"
+    " over the runs, of paired differences where cells are compared; where an answer rests on several, they"
+    " hold together with 95 %. *Assumptions* is what is not known:"
     " every assumption with a stated range is drawn from it at once, and nine of ten draws lie within the"
     " band. Where that band spans zero, the sentence says so. A *flip point* is the value of one assumption"
     " at which the answer changes, all others at their defaults. Assumptions without a stated range stay"

@@ -33,7 +33,7 @@ class Followed(Trace):
         """Take in facts as `Trace.packed` gives them; raises FactsError when they do not fit together."""
         super().extend(kinds, data)
         for block in self._blocks:
-            end = block.first + len(block.kinds)
+            end = block.first + block.rows
             if end <= self._tabled:
                 continue
             for number, seq, records in block.records(self._tabled - block.first):

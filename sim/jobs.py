@@ -33,7 +33,7 @@ NOT_BY_WEEK: Final = frozenset({
 })  # fmt: skip
 """The KPIs that `Outcome.weeks` leaves out; a KPI that is not named here has a value for every week."""
 
-_READERS: Final = ("jobs", "kpis", "tables", "control", "statistics")
+_READERS: Final = ("jobs", "kpis", "tables", "columns", "control", "statistics")
 """The modules that make an outcome of facts."""
 
 
@@ -205,13 +205,8 @@ def _week(whole: "RunFacts", number: int) -> "RunFacts":
             return (times >= self.start_ms) & (times < self.end_ms)
 
     week = Week.__new__(Week)
-    shared = {name: value for name, value in vars(whole).items() if name not in _OF_WINDOW}
-    vars(week).update(shared, start_ms=number * WEEK_MS, end_ms=(number + 1) * WEEK_MS)
+    vars(week).update(vars(whole), start_ms=number * WEEK_MS, end_ms=(number + 1) * WEEK_MS)
     return week
-
-
-_OF_WINDOW: Final = frozenset({"shift_ms", "set_downs", "finished_orders", "order_causes"})
-"""What a `RunFacts` keeps that depends on the window; all else that it keeps covers the whole run."""
 
 
 # --- keys ------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
+from sim.columns import LazyColumns
 from sim.facts import (
     CARRY,
     CHECK,
@@ -475,7 +476,11 @@ def _last_of_instant(told: dict[str, Ints], place: int) -> tuple[Ints, Ints]:
 
 
 def _chosen(table: dict[str, Ints], rows: NDArray[np.bool_]) -> dict[str, Ints]:
-    return {name: column[rows] for name, column in table.items()}
+    return (
+        table.chosen(rows)
+        if isinstance(table, LazyColumns)
+        else {name: column[rows] for name, column in table.items()}
+    )
 
 
 def fefo_violations(run: RunFacts) -> KpiValue:

@@ -6,7 +6,9 @@ people. So slots are mixed, ages spread and open boxes left over as the policies
 """
 
 import math
+from collections import deque
 from collections.abc import Sequence
+from heapq import heapify, heappop, heapreplace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.allocation import Rule, SlotView
@@ -80,7 +82,9 @@ class PseudoHistory:
         self._one_for_one = one_for_one
         self._orders_of = orders_of
         self._lots = 0
-        self._waiting: list[int] = []
+        # What found no slot, by the slots that may take it, each box with its place in the whole queue.
+        self._waiting: dict[SlotView, deque[tuple[int, int]]] = {}
+        self._waited = 0
         self._open: dict[int, tuple[int, int]] = {}
         self._due: dict[int, list[Delivery]] = {}
         self._day = 0
@@ -127,7 +131,9 @@ class PseudoHistory:
             ledger.received_ms[box] = day * DAY_MS
             ledger.on_hand[sku] += ledger.full[sku]
             if not self._store(box):
-                self._waiting.append(box)
+                view = ledger.index.view_of(sku)
+                self._waiting.setdefault(view, deque()).append((self._waited, box))
+                self._waited += 1
 
     def _store(self, box: int) -> bool:
         ledger = self._ledger
@@ -138,15 +144,22 @@ class PseudoHistory:
         ledger.add_ready(box)
         return True
 
-    def _store_unless(self, full: "set[SlotView]", box: int) -> bool:
-        """Store a waiting box, unless another one of its class has just found no slot."""
-        view = self._ledger.index.view_of(self._ledger.sku[box])
-        if view in full:
-            return False
-        stored = self._store(box)
-        if not stored:
-            full.add(view)
-        return stored
+    def _store_waiting(self) -> None:
+        """Store what waits, the first ones first, each class until one of it finds no slot."""
+        heads = [(*queue[0], view) for view, queue in self._waiting.items()]
+        heapify(heads)
+        while heads:
+            _, box, view = heads[0]
+            queue = self._waiting[view]
+            if not self._store(box):
+                heappop(heads)
+                continue
+            queue.popleft()
+            if queue:
+                heapreplace(heads, (*queue[0], view))
+            else:
+                heappop(heads)
+                del self._waiting[view]
 
     def _live_day(self, day: int) -> None:
         ledger = self._ledger
@@ -218,8 +231,7 @@ class PseudoHistory:
         if self._one_for_one:
             self._arrive(sku, 1, self._day)
         if self._waiting:
-            full: set[SlotView] = set()
-            self._waiting = [box for box in self._waiting if not self._store_unless(full, box)]
+            self._store_waiting()
 
     def _opening(self) -> Opening:
         ledger, full = self._ledger, self._ledger.full
@@ -229,7 +241,8 @@ class PseudoHistory:
                 for tier, box in enumerate(cells):
                     if box != NONE:
                         boxes.append(self._opening_box(box, slot, column, tier, full[ledger.sku[box]]))
-        boxes += [self._opening_box(box, NONE, NONE, NONE, full[ledger.sku[box]]) for box in self._waiting]
+        waiting = sorted(each for queue in self._waiting.values() for each in queue)
+        boxes += [self._opening_box(box, NONE, NONE, NONE, full[ledger.sku[box]]) for _, box in waiting]
         boxes += [self._opening_box(box, NONE, NONE, NONE, rest) for box, rest in self._open.values() if rest]
         under_way = [delivery for day in sorted(self._due) for delivery in self._due[day]]
         return Opening(boxes, under_way)

@@ -6,7 +6,8 @@ never in the view.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 from sim.facts import NONE
@@ -16,17 +17,20 @@ if TYPE_CHECKING:
 
 _BOX_BITS = 40
 _BOX_MASK = (1 << _BOX_BITS) - 1
+_FEW: Final = 64
 
 
 class ReadyBoxes:
     """The boxes that may be reserved, by SKU, verification day and time to the outbound port."""
 
-    __slots__ = ("_days", "_keys", "_of_day", "counts")
+    __slots__ = ("_days", "_keys", "_of_day", "_queues", "counts")
 
     def __init__(self, skus: int) -> None:
         self._days: list[list[int]] = [[] for _ in range(skus)]
         self._of_day: list[dict[int, list[int]]] = [{} for _ in range(skus)]
         self._keys: dict[int, tuple[int, int, int]] = {}
+        # By SKU and direction: a heap of (receipt, box), and boxes that have come since it was last asked.
+        self._queues: dict[tuple[int, int], tuple[list[tuple[int, int]], list[int]]] = {}
         self.counts = [0] * skus
 
     def add(self, box: int, sku: int, day: int, port_time_ms: int) -> None:
@@ -41,6 +45,12 @@ class ReadyBoxes:
             insort(keys, key)
         self._keys[box] = (sku, day, key)
         self.counts[sku] += 1
+        if self._queues:
+            for direction in (1, -1):
+                _, come = self._queues.get((sku, direction), ((), []))
+                come.append(box)
+                if len(come) > 2 * self.counts[sku] + _FEW:  # nobody asks any more
+                    del self._queues[sku, direction]
 
     def remove(self, box: int) -> None:
         """Take a box out: reserved, expired, or on its way."""
@@ -66,6 +76,34 @@ class ReadyBoxes:
     def keys_of(self, sku: int, day: int) -> list[int]:
         """Sort keys of the boxes of a day, nearest the outbound port first."""
         return self._of_day[sku][day]
+
+    def of_day(self, sku: int) -> dict[int, list[int]]:
+        """The same of every verification day."""
+        return self._of_day[sku]
+
+    def by_receipt(self, sku: int, received_ms: Sequence[int], direction: int) -> int:
+        """The box of a SKU that was received first (direction 1) or last (-1), or NONE.
+
+        `received_ms`, by box, does not change while a box is ready. Of equal receipts the lowest number
+        counts as the first. Boxes that are gone stay in the queue until they come to its head.
+        """
+        keys = self._keys
+        queue = self._queues.get((sku, direction))
+        if queue is None or len(queue[0]) > 2 * self.counts[sku] + _FEW:
+            here = [key & _BOX_MASK for of_day in self._of_day[sku].values() for key in of_day]
+            queue = self._queues[sku, direction] = ([], here)
+        heap, come = queue
+        for box in come:
+            if box in keys:
+                heappush(heap, (direction * received_ms[box], direction * box))
+        come.clear()
+        while heap:
+            receipt, signed = heap[0]
+            box = direction * signed
+            if box in keys and direction * received_ms[box] == receipt:
+                return box
+            heappop(heap)
+        return NONE
 
 
 class BoxesView:
@@ -93,12 +131,15 @@ class BoxesView:
         if not days:
             return NONE
         limit = days[0] + tolerance_days
-        best = self._ready.keys_of(sku, days[0])[0]
+        of_day = self._ready.of_day(sku)
+        best = of_day[days[0]][0]
         for i in range(1, len(days)):
             day = days[i]
             if day > limit:
                 break
-            best = min(best, self._ready.keys_of(sku, day)[0])
+            first = of_day[day][0]
+            if first < best:
+                best = first
         return best & _BOX_MASK
 
     def nearest(self, sku: int) -> int:
@@ -111,6 +152,14 @@ class BoxesView:
         for day in self._ready.days(sku):
             for key in self._ready.keys_of(sku, day):
                 yield key & _BOX_MASK
+
+    def received_first(self, sku: int) -> int:
+        """The box that passed the receiving scan first, the lowest number of several; or NONE."""
+        return self._ready.by_receipt(sku, self._ledger.received_ms, 1)
+
+    def received_last(self, sku: int) -> int:
+        """The box that passed the receiving scan last, the highest number of several; or NONE."""
+        return self._ready.by_receipt(sku, self._ledger.received_ms, -1)
 
     def received_ms(self, box: int) -> int:
         """When the box passed the receiving scan (negative: before the run)."""
@@ -136,12 +185,12 @@ def fefo(sku: int, view: BoxesView) -> int:
 
 def fifo(sku: int, view: BoxesView) -> int:
     """First in, first out: the box received first."""
-    return min(view.boxes(sku), key=lambda b: (view.received_ms(b), b), default=NONE)
+    return view.received_first(sku)
 
 
 def lifo(sku: int, view: BoxesView) -> int:
     """Last in, first out: the box received last."""
-    return max(view.boxes(sku), key=lambda b: (view.received_ms(b), b), default=NONE)
+    return view.received_last(sku)
 
 
 def nearest(sku: int, view: BoxesView) -> int:

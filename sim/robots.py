@@ -1556,7 +1556,4 @@ class Fleet:
         return DWELL[dwell](DwellView(layout.inbound, layout.outbound, tuple(layout.chargers), centre))
 
     def _centre(self, dwell: str) -> int:
-        if dwell != "centre":
-            return NONE
-        slots = range(self.layout.slots)
-        return min(slots, key=lambda a: (sum(self._stop_cost(a, b) for b in slots), a))
+        return self.travel.centre() if dwell == "centre" else NONE

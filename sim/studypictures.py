@@ -679,7 +679,8 @@ def bands(found: Findings) -> Chart | None:
     if not noise or noise["mean"] is None:
         return None
     unit = noise["unit"]
-    each = [("other random numbers: 95 % interval", noise["mean"], noise["low"], noise["high"])]
+    held = "95 % together" if noise.get("level", 0.95) > 0.95 else "95 % interval"
+    each = [(f"other random numbers: {held}", noise["mean"], noise["low"], noise["high"])]
     if assumed and assumed["low"] is not None:
         each.append(
             (

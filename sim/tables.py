@@ -11,12 +11,12 @@ in `kpis`.
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, overload
 
 import numpy as np
 
 from sim import facts
+from sim.columns import LazyColumns
 from sim.facts import CARRY, CHECK, ISSUE, NONE, PUT_AWAY, SHORT_PACKED, UNRECORDED_REMOVAL
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Flags = NDArray[np.bool_]
     Table = dict[str, Ints]
+
+MOST_KEPT_BYTES: Final = 64 << 20
+"""Tables of a run are kept up to so many bytes; beyond, those used longest ago are computed again."""
+
+_ROWS_AT_ONCE: Final = 1 << 17
 
 DAY_MS: Final = 86_400_000
 """Milliseconds of a day."""
@@ -82,10 +87,40 @@ _WAITING: Final = ("assignment_open", "assignment_closed", "tour_wait", "chargin
 _CAUSE_OF_WAITING: Final = (0, 0, *(TASK_CAUSES.index(cause) for cause in _WAITING[2:]))
 
 
+_What = TypeVar("_What")
+
+
+class kept(Generic[_What]):  # noqa: N801 - used as `property` is
+    """A table that `RunFacts` computes when it is asked for, and keeps while there is room."""
+
+    def __init__(self, make: Callable[[RunFacts], _What]) -> None:
+        self._make = make
+        self._name = make.__name__
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, run: None, owner: type) -> kept[_What]: ...
+    @overload
+    def __get__(self, run: RunFacts, owner: type) -> _What: ...
+    def __get__(self, run: RunFacts | None, owner: type) -> kept[_What] | _What:
+        return self if run is None else run._keep(self._key(run), self._make)
+
+    def _key(self, run: RunFacts) -> str:  # noqa: ARG002 - see below
+        return self._name
+
+
+class kept_of_window(kept[_What]):  # noqa: N801
+    """The same for what depends on the window that is measured; all else covers the whole run."""
+
+    def _key(self, run: RunFacts) -> str:
+        return f"{self._name} {run.start_ms} {run.end_ms}"
+
+
 class RunFacts:
     """One run as the KPIs read it: its facts from `start_ms` (the warm-up cut) to `end_ms`.
 
-    Tables are computed when first asked for and kept.
+    Tables are computed when first asked for, and kept up to `MOST_KEPT_BYTES`: of a long run not all are here
+    at once.
     """
 
     def __init__(
@@ -103,10 +138,29 @@ class RunFacts:
         self.calendar = calendar
         self.start_ms = start_ms
         self.end_ms = end_ms
+        self.until_ms = end_ms
+        """The end of the run, where the window that is measured may end before it."""
         self.robots = scenario.robots.count
         self.hands = layout.hands
         """People who carry boxes; each is a robot number from `robots` on."""
-        self._tables: dict[str, Table] = {}
+        self._kept: dict[str, Any] = {}
+
+    def _keep(self, name: str, make: Callable[[RunFacts], _What]) -> _What:
+        """What was kept under a name, or is made and kept now."""
+        made: _What | None = self._kept.pop(name, None)
+        if made is not None:
+            self._kept[name] = made  # the latest one stands last
+            return made
+        made = self._kept[name] = make(self)
+        held = {other: _bytes_of(value) for other, value in self._kept.items()}
+        excess = sum(held.values()) - MOST_KEPT_BYTES
+        for other in list(held)[:-1]:
+            if excess <= 0:
+                break
+            if held[other]:
+                excess -= held[other]
+                del self._kept[other]
+        return made
 
     @classmethod
     def of(cls, result: Result) -> RunFacts:
@@ -121,16 +175,13 @@ class RunFacts:
         return self.end_ms - self.start_ms
 
     def table(self, name: str) -> Table:
-        """The facts of one kind, read once."""
-        if name not in self._tables:
-            self._tables[name] = self.trace.table(name)
-        return self._tables[name]
+        """The facts of one kind, of no more columns than are asked for."""
+        return self._keep(f"facts: {name}", lambda run: run.trace.columns(name))
 
     def measured(self, name: str) -> Table:
         """The facts of one kind that fall into the window."""
         table = self.table(name)
-        inside = self.inside(table["time_ms"])
-        return {column: values[inside] for column, values in table.items()}
+        return _chosen(table, self.inside(table["time_ms"]))
 
     def inside(self, times: Ints) -> Flags:
         """Which instants fall into the window, both ends included."""
@@ -161,24 +212,24 @@ class RunFacts:
         lasted: Ints = np.where(b > a, self.open_between(a, b), 0)
         return lasted
 
-    @cached_property
+    @kept_of_window
     def shift_ms(self) -> int:
         """Working time in the window."""
         return int(self.open_between(np.array([self.start_ms]), np.array([self.end_ms]))[0])
 
-    @cached_property
+    @kept
     def _shifts(self) -> tuple[Ints, Ints, Ints]:
-        intervals = self.calendar.intervals(0, self.end_ms)
+        intervals = self.calendar.intervals(0, self.until_ms)
         starts = np.array([a for a, _ in intervals], np.int64)
         lengths = np.array([b - a for a, b in intervals], np.int64)
         return starts, lengths, np.cumsum(lengths) - lengths
 
-    @cached_property
+    @kept
     def is_port(self) -> Flags:
         """For each place and, last, for no place: whether it is a port."""
         return self.places([port.place for port in self.layout.ports])
 
-    @cached_property
+    @kept
     def in_store(self) -> Flags:
         """For each place and, last, for no place: whether a box there belongs to the store's stock."""
         layout = self.layout
@@ -192,7 +243,7 @@ class RunFacts:
         flags[list(places)] = True
         return flags
 
-    @cached_property
+    @kept
     def boxes(self) -> Table:
         """The boxes by number: the columns of `box_created` and `arrived`.
 
@@ -225,7 +276,7 @@ class RunFacts:
         fits = (again["box"][at] == box) & (again["seq"][at] <= seq)
         return np.where(fits, again["day"][at], day)
 
-    @cached_property
+    @kept
     def stays(self) -> Table:
         """Where each box stood: `box`, `place`, `seq`, `start`, `end`, `meters` (by box, then by time).
 
@@ -242,7 +293,7 @@ class RunFacts:
         )
         return stays
 
-    @cached_property
+    @kept
     def records(self) -> Table:
         """Where the records had each box: `box`, `place`, `seq`, `start`, `end` (by box, then by time).
 
@@ -260,10 +311,10 @@ class RunFacts:
         columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
         order = np.lexsort((columns["seq"], columns["box"]))
         rows = {name: values[order] for name, values in columns.items()}
-        rows["end"] = _until_next(rows["box"], rows["start"], self.end_ms)
+        rows["end"] = _until_next(rows["box"], rows["start"], self.until_ms)
         return rows
 
-    @cached_property
+    @kept
     def both_sides(self) -> Table:
         """Truth and record of each box: `box`, `start`, `end`, `place`, `recorded`, `truth`, `record`.
 
@@ -271,7 +322,23 @@ class RunFacts:
         truly in the box and those on record (masks). Rows are by box, then by time; a box begins with its
         first stay.
         """
-        stays, records, meters = self.stays, self.records, meter_changes(self.table)
+        sides = self.stays, self.records, meter_changes(self.table)
+        # Some boxes at a time: what it takes to put the sides in order is many times what comes out.
+        parts = -(-max(table["box"].size for table in sides) // _ROWS_AT_ONCE)
+        last = max(int(table["box"].max(initial=0)) for table in sides)
+        borders = [last * part // max(parts, 1) for part in range(1, parts)]
+        cuts = [[0, *np.searchsorted(table["box"], borders).tolist(), table["box"].size] for table in sides]
+        both = [
+            self._side_by_side(*(
+                {name: values[cut[part] : cut[part + 1]] for name, values in table.items()}
+                for table, cut in zip(sides, cuts, strict=True)
+            ))
+            for part in range(len(borders) + 1)
+        ]  # fmt: skip
+        return {name: np.concatenate([part[name] for part in both]) for name in both[0]}
+
+    def _side_by_side(self, stays: Table, records: Table, meters: Table) -> Table:
+        """Rows of `both_sides` from the stays, the records and the changes of meters of some boxes."""
         sides = (("place", stays), ("recorded", records), ("meters", meters))
         box = np.concatenate([table["box"] for _, table in sides])
         seq = np.concatenate([table["seq"] for _, table in sides])
@@ -290,12 +357,12 @@ class RunFacts:
             spread = np.full(box.size, NONE if side < 2 else 0)
             spread[own] = values[name][order[own] - sum(table["box"].size for _, table in sides[:side])]
             columns[name] = spread[np.maximum.accumulate(np.where(own | opens, row, 0))]
-        end = _until_next(box, time, self.end_ms)
+        end = _until_next(box, time, self.until_ms)
         lasting = (columns["place"] != NONE) & (end > time)
         both = {"box": box, "start": time, "end": end, **columns}
         return {name: column[lasting] for name, column in both.items()}
 
-    @cached_property
+    @kept
     def errors(self) -> Table:
         """The errors: `error`, `cause`, `box`, `mask`, `slot`, `start`, `end` and `how` (of LOOKS, or NONE).
 
@@ -306,11 +373,11 @@ class RunFacts:
         return {
             **{name: made[name] for name in ("error", "cause", "box", "mask", "slot")},
             "start": made["time_ms"],
-            "end": np.where(end == NONE, self.end_ms, end),
+            "end": np.where(end == NONE, self.until_ms, end),
             "how": look_up(found["error"], found["how"], made["error"]),
         }
 
-    @cached_property
+    @kept
     def counts(self) -> Table:
         """The counts: `count`, `plan`, `planned` (slots), `start`, `end`, `slots`, `differences`, `done`.
 
@@ -326,13 +393,13 @@ class RunFacts:
             "plan": planned["plan"],
             "planned": planned["slots"],
             "start": planned["time_ms"],
-            "end": np.where(end == NONE, self.end_ms, end),
+            "end": np.where(end == NONE, self.until_ms, end),
             "slots": slots,
             "differences": differences,
             "done": (end != NONE).astype(np.int64),
         }
 
-    @cached_property
+    @kept
     def faults(self) -> Table:
         """What broke: `cause`, `robot`, `box`, `place`, `start`, `end` (of the run until it is repaired)."""
         began, ended = self.table("fault_began"), self.table("fault_ended")
@@ -344,12 +411,12 @@ class RunFacts:
         order = np.argsort(keys[0])
         at = np.searchsorted(keys[0][order], keys[1])
         after = np.append(keys[0][order], -1)[at]
-        end = np.append(ended["time_ms"][order], self.end_ms)[at]
-        end[after // scale != keys[1] // scale] = self.end_ms
+        end = np.append(ended["time_ms"][order], self.until_ms)[at]
+        end[after // scale != keys[1] // scale] = self.until_ms
         fields = {name: began[name] for name in ("cause", "robot", "box", "place")}
         return {**fields, "start": began["time_ms"], "end": end}
 
-    @cached_property
+    @kept
     def holds(self) -> Table:
         """The boxes on hold: `box`, `start`, `end`, `seq` and `listed` (1: by the stock list itself)."""
         given = self.table("box_state")
@@ -360,7 +427,7 @@ class RunFacts:
         first_box, first = np.unique(moved["box"], return_index=True)
         arrived = look_up(first_box, moved["seq"][first], box)
         holds = {
-            "box": box, "start": start, "end": _until_next(box, start, self.end_ms), "seq": seq,
+            "box": box, "start": start, "end": _until_next(box, start, self.until_ms), "seq": seq,
             "listed": ((arrived == NONE) | (seq < arrived)).astype(np.int64),
         }  # fmt: skip
         return {name: column[held] for name, column in holds.items()}
@@ -389,12 +456,12 @@ class RunFacts:
         chosen = where[self.stays["place"]]
         return {name: values[chosen] for name, values in self.stays.items()}
 
-    @cached_property
+    @kept
     def in_slots(self) -> Table:
         """The stays in slots."""
         return self.standing(self.places(range(self.layout.slots)))
 
-    @cached_property
+    @kept
     def received(self) -> Table:
         """The received boxes: `box`, `start` (receiving scan), `end` (stored or gone), `stored`, `done`.
 
@@ -408,7 +475,7 @@ class RunFacts:
         box, scale = received["box"], _above(self.stays["seq"], received["seq"])
         at = np.searchsorted(left["box"] * scale + left["seq"], box * scale + received["seq"])
         gone = np.append(left["box"], NONE)[at] == box
-        end = np.where(gone, np.append(left["start"], self.end_ms)[at], self.end_ms)
+        end = np.where(gone, np.append(left["start"], self.until_ms)[at], self.until_ms)
         start, done = received["time_ms"], (self.tasks["done"] == 1) & (self.tasks["class"] == PUT_AWAY)
         stored = self._first_after(self.tasks["box"][done], self.tasks["end"][done], box, start)
         again = self._first_after(box, start, box, start + 1)  # a box that comes back is received again
@@ -417,12 +484,12 @@ class RunFacts:
 
     def _first_after(self, boxes: Ints, times: Ints, box: Ints, since: Ints) -> Ints:
         """Of events of boxes the first of each wanted box from an instant on; NONE where there is none."""
-        scale = self.end_ms + 2
+        scale = self.until_ms + 2
         keys = np.sort(boxes * scale + times)
         found = np.append(keys, -1)[np.searchsorted(keys, box * scale + since)]
         return np.where(found // scale == box, found % scale, NONE)
 
-    @cached_property
+    @kept
     def segments(self) -> Table:
         """What the robots did: `robot`, `cause` (of ROBOT_CAUSES), `start`, `end`, `task`, by robot and time.
 
@@ -432,7 +499,7 @@ class RunFacts:
         order = np.lexsort((stretch["seq"], stretch["robot"]))
         robot, activity = stretch["robot"][order], stretch["activity"][order]
         start = stretch["time_ms"][order]
-        end = _until_next(robot, start, self.end_ms)
+        end = _until_next(robot, start, self.until_ms)
         works = (activity == facts.WORKING) | (activity == facts.DIGGING)
         split = np.where(works, np.clip(stretch["arrive"][order], start, end), end)
         # Two segments a stretch, side by side, so that the order stays.
@@ -446,7 +513,7 @@ class RunFacts:
         lasting = segments["end"] > segments["start"]
         return {name: values[lasting] for name, values in segments.items()}
 
-    @cached_property
+    @kept
     def waiting(self) -> Table:
         """Why a task waits that no robot has taken: `robot` (0), `cause` (of _WAITING), `start`, `end`.
 
@@ -454,7 +521,7 @@ class RunFacts:
         fill a tour, else for one that charges, else for one that is out of order.
         """
         segments, (opens, lengths, _) = self.segments, self._shifts
-        edges = [segments["start"], segments["end"], opens, opens + lengths, np.array([0, self.end_ms])]
+        edges = [segments["start"], segments["end"], opens, opens + lengths, np.array([0, self.until_ms])]
         start = np.unique(np.concatenate(edges))[:-1]
         absent = np.array([ROBOT_CAUSES.index(cause) for cause in _WAITING[2:]])
         there = []
@@ -467,14 +534,14 @@ class RunFacts:
             "robot": np.zeros_like(start),
             "cause": np.select(there, [assignment, *(np.full_like(start, k) for k in (2, 3, 4))], assignment),
             "start": start,
-            "end": np.append(start[1:], self.end_ms),
+            "end": np.append(start[1:], self.until_ms),
         }
 
     def robot_ms(self, robot: Ints, start: Ints, end: Ints) -> Ints:
         """What each robot did between two instants, in milliseconds; shape (n, len(ROBOT_CAUSES))."""
         return _spent(self.segments, len(ROBOT_CAUSES), robot, start, end)
 
-    @cached_property
+    @kept
     def task_spans(self) -> Table:
         """In whose hands each task was: `task`, `start`, `end`, `robot` (NONE: waiting), by task and time."""
         names = ("created", "assigned", "returned", "done", "cancelled")
@@ -488,10 +555,10 @@ class RunFacts:
         holder = np.full(task.size, NONE)
         holder[step_of == 1] = steps[1]["robot"]
         robot, going = holder[order], (step_of < names.index("done"))[order]
-        end = _until_next(task, start, self.end_ms)
+        end = _until_next(task, start, self.until_ms)
         return {"task": task[going], "start": start[going], "end": end[going], "robot": robot[going]}
 
-    @cached_property
+    @kept
     def tasks(self) -> Table:
         """The tasks by number: `task`, `class`, `box`, `order`, `start`, `end` and `done` (0, 1).
 
@@ -512,7 +579,7 @@ class RunFacts:
             "done": (done != NONE).astype(np.int64),
         }
 
-    @cached_property
+    @kept
     def task_causes(self) -> Ints:
         """What the time of each task went to, in ms, from `start` to `end`; shape (tasks, len(TASK_CAUSES)).
 
@@ -545,7 +612,7 @@ class RunFacts:
             causes[:, cause] += sum_by(row[free], column, rows.size)
         return causes, sum_by(row[free], waited[:, 1], rows.size)
 
-    @cached_property
+    @kept_of_window
     def set_downs(self) -> Table:
         """The box moves: somebody sets a box down in a slot or at a port, as the box's own task says."""
         moved = self.measured("box_moved")
@@ -553,9 +620,9 @@ class RunFacts:
         task_box = look_up(self.tasks["task"], self.tasks["box"], moved["task"])
         wanted = (moved["robot"] != NONE) & (moved["task"] != NONE) & (task_box == moved["box"])
         wanted &= (place >= 0) & ((place < self.layout.slots) | self.is_port[place])
-        return {name: values[wanted] for name, values in moved.items()}
+        return {name: moved[name][wanted] for name in ("box", "to_place", "robot", "task")}
 
-    @cached_property
+    @kept
     def orders(self) -> Table:
         """The orders by number: `order`, `start`, `end` (of the run if open), `due`, `late`, `done`."""
         released, handed = self.table("order_released"), self.table("order_handed_over")
@@ -566,18 +633,18 @@ class RunFacts:
             "order": order,
             "start": released["time_ms"][by_number],
             "due": released["due"][by_number],
-            "end": np.where(end == NONE, self.end_ms, end),
+            "end": np.where(end == NONE, self.until_ms, end),
             "late": look_up(handed["order"], handed["late"], order),
             "done": (end != NONE).astype(np.int64),
         }
 
-    @cached_property
+    @kept_of_window
     def finished_orders(self) -> Table:
         """The orders handed over in the window."""
         finished = (self.orders["done"] == 1) & self.inside(self.orders["end"])
         return {name: values[finished] for name, values in self.orders.items()}
 
-    @cached_property
+    @kept_of_window
     def order_causes(self) -> Ints:
         """What the time of each finished order went to, in ms; shape (orders, len(ORDER_CAUSES)).
 
@@ -650,7 +717,7 @@ class RunFacts:
         begun = look_up(keys, work["time_ms"][::-1], wanted)
         begun = np.where((begun < reserved) | (begun > end), end, begun)
         issues = np.flatnonzero((tasks["done"] == 1) & (tasks["class"] == ISSUE))
-        scale = self.end_ms + 1
+        scale = self.until_ms + 1
         keys = tasks["box"][issues] * scale + tasks["end"][issues]
         by_box = np.argsort(keys, kind="stable")
         at = np.searchsorted(keys[by_box], box * scale + begun, side="right") - 1
@@ -844,7 +911,17 @@ def _groups(group: Ints, wanted: Ints) -> list[tuple[int, int]]:
 
 def _chosen(table: Table, rows: Flags) -> Table:
     """Some rows of a table."""
+    if isinstance(table, LazyColumns):
+        return table.chosen(rows)
     return {name: values[rows] for name, values in table.items()}
+
+
+def _bytes_of(value: object) -> int:
+    """Bytes of an array, of the columns of a table or of several arrays."""
+    if isinstance(value, (np.ndarray, LazyColumns)):
+        return value.nbytes
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ()
+    return sum(each.nbytes for each in values if isinstance(each, np.ndarray))
 
 
 def _rows(facts: Table, chosen: Flags | slice = slice(None), **columns: Ints) -> Table:

@@ -3,27 +3,41 @@
 A row `(time_ms, kind, *fields)` is appended to a list while the model runs. `seal` packs the rows of the
 list as the bytes that the digest covers and keeps those bytes and nothing else: a fact costs 10 bytes and 8
 for each field, and columns are cut from the bytes when somebody asks. When `seal` is called changes no
-answer. What kinds of facts there are stands in `facts`; what they mean for the store, in `history`, `kpis`.
+answer. Memory holds the latest blocks of facts; older ones lie in a file without a name, are mapped back
+while somebody reads them, and are gone with the process, however it ends. What kinds of facts there are
+stands in `facts`; what they mean for the store, in `history`, `kpis`.
 """
 
 import hashlib
 import json
+import mmap
 import os
 import struct
+import tempfile
+import weakref
 from collections.abc import Callable, Collection, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from sim.columns import LazyColumns
 from sim.facts import BY_NUMBER, EXOGENOUS, KINDS, ORDER_LINE, ORDER_RELEASED
 
 MODEL_VERSION: Final = "2"
 """Changes with every change of the model that changes facts; it opens the digest."""
 
 PART_ROWS: Final = 500_000
-"""Rows in a Parquet part, and in a block of memory."""
+"""Rows in a Parquet part."""
+
+BLOCK_ROWS: Final = 50_000
+"""Rows in a block of memory, about 3 MB."""
+
+BLOCKS_HERE: Final = 4
+"""Blocks that stay in memory, the one that grows included; older ones are put away."""
 
 _SCHEMA_VERSION: Final = 1
 _MANIFEST: Final = "manifest.json"
@@ -62,12 +76,16 @@ class Trace:
         self._rows: list[tuple[int, ...]] = []
         self.record = self._rows.append
         self._blocks: list[_Block] = []
+        self._sealed = 0
+        self._away = 0
+        self._file: _Away | None = None
+        self._folder: Path | None = None
         self._last_ms = -(2**63)
         self._hash = hashlib.sha256(model_version.encode())
 
     def __len__(self) -> int:
         """The number of facts recorded so far."""
-        return sum(len(block.kinds) for block in self._blocks) + len(self._rows)
+        return self._sealed + len(self._rows)
 
     @property
     def last_ms(self) -> int:
@@ -83,10 +101,7 @@ class Trace:
         """
         rows = self._rows
         while rows:
-            if not self._blocks or len(self._blocks[-1].kinds) >= PART_ROWS:
-                self._blocks.append(_Block(first=len(self) - len(rows)))
-            block = self._blocks[-1]
-            room = PART_ROWS - len(block.kinds)
+            block, room = self._block_with_room()
             batch = rows if len(rows) <= room else rows[:room]
             try:
                 packed = b"".join([_PACK[row[1]](*row) for row in batch])
@@ -97,9 +112,31 @@ class Trace:
                 raise FactsError(_first_step_back(batch, self._last_ms))
             self._last_ms = times[-1]
             self._hash.update(packed)
-            block.data += packed
-            block.kinds += bytes([row[1] for row in batch])
+            block.add(bytes([row[1] for row in batch]), packed)
+            self._sealed += len(batch)
             del rows[: len(batch)]  # the same list stays behind `record`
+            self._put_away()
+
+    def _block_with_room(self) -> "tuple[_Block, int]":
+        """The block to which the next facts go, and how many it takes."""
+        most = min(BLOCK_ROWS, PART_ROWS)
+        if not self._blocks or self._blocks[-1].rows >= most:
+            self._blocks.append(_Block(first=self._sealed))
+        return self._blocks[-1], most - self._blocks[-1].rows
+
+    def _put_away(self) -> None:
+        """Have all but the latest blocks lie in a file; without room there they stay where they are."""
+        while self._away < len(self._blocks) - BLOCKS_HERE:
+            if self._file is None or self._file.process != os.getpid():  # a fork goes on in a file of its own
+                try:
+                    self._file = _Away(self._folder)
+                except OSError:
+                    return
+            try:
+                self._blocks[self._away].put_away(self._file)
+            except OSError:
+                return
+            self._away += 1
 
     def digest(self) -> str:
         """SHA-256, in hex, over the model version and every fact in the order of recording.
@@ -116,18 +153,21 @@ class Trace:
         however events of one instant interleave.
         """
         self.seal()
-        exogenous: list[tuple[int, ...]] = []
+        digest = hashlib.sha256(self.model_version.encode())
+        for _, rows in groupby(self._exogenous(), key=itemgetter(0)):  # by time: so they stand already
+            for row in sorted(rows):
+                digest.update(_PACK[row[1]](*row))
+        return digest.hexdigest()
+
+    def _exogenous(self) -> Iterator[tuple[int, ...]]:
+        """The exogenous facts in the order of recording."""
         is_exogenous = False
         flag = 2 + KINDS["order_released"].fields.index("exogenous")
         for row in self._of_kinds({KINDS[name].number for name in EXOGENOUS}):
             if row[1] == ORDER_RELEASED:
                 is_exogenous = row[flag] == 1
             if is_exogenous or row[1] not in (ORDER_RELEASED, ORDER_LINE):
-                exogenous.append(row)
-        digest = hashlib.sha256(self.model_version.encode())
-        for row in sorted(exogenous):
-            digest.update(_PACK[row[1]](*row))
-        return digest.hexdigest()
+                yield row
 
     def table(self, name: str) -> Columns:
         """The facts of one kind as int64 columns `seq`, `time_ms` and its fields, in the order of recording.
@@ -141,12 +181,33 @@ class Trace:
         self.seal()
         return _joined(name, [block.table(name) for block in self._blocks])
 
+    def columns(self, name: str) -> LazyColumns:
+        """The same table, each column cut when it is first asked for: a table of which few are used."""
+        if name not in KINDS or type(self).table is not Trace.table:  # the latter has tables of its own
+            table = self.table(name)
+            return LazyColumns(table, table.__getitem__)
+        self.seal()
+        number = KINDS[name].number
+        found = [(block, *block.places(number)) for block in self._blocks]
+        found = [(block, at, starts) for block, at, starts in found if at.size]
+
+        def cut(field: str) -> npt.NDArray[np.int64]:
+            parts = [
+                at.astype(np.int64) + block.first
+                if field == "seq"
+                else _field(block.data, number, field)[starts].astype(np.int64)
+                for block, at, starts in found
+            ]
+            return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+        return LazyColumns(("seq", "time_ms", *KINDS[name].fields), cut)
+
     def rows(self, from_seq: int = 0) -> Iterator[tuple[int, ...]]:
         """Every fact from number `from_seq` on as `(time_ms, kind, *fields)`, in the order of recording."""
         self.seal()
         for block in self._blocks:
-            if from_seq < block.first + len(block.kinds):
-                yield from block.rows(max(from_seq - block.first, 0))
+            if from_seq < block.first + block.rows:
+                yield from block.rows_from(max(from_seq - block.first, 0))
 
     def records(
         self, from_seq: int = 0, wanted: Collection[int] | None = None
@@ -159,7 +220,7 @@ class Trace:
         self.seal()
         for block in self._blocks:
             start = max(from_seq - block.first, 0)
-            if start < len(block.kinds):
+            if start < block.rows:
                 yield from block.records(start, wanted)
 
     def packed(self, from_seq: int = 0, to_seq: int | None = None) -> Iterator[tuple[bytes, bytes]]:
@@ -169,12 +230,13 @@ class Trace:
         """
         self.seal()
         for block in self._blocks:
-            start, end = max(from_seq - block.first, 0), len(block.kinds)
+            start, end = max(from_seq - block.first, 0), block.rows
             if to_seq is not None:
                 end = min(end, to_seq - block.first)
             if start < end:
-                data = block.data[block.offset(start) : block.offset(end)]
-                yield bytes(block.kinds[start:end]), bytes(data)
+                kinds = block.kinds
+                first, last = (_offset(kinds, number, block.size) for number in (start, end))
+                yield bytes(kinds[start:end]), bytes(block.data[first:last])
 
     def extend(self, kinds: bytes, data: bytes) -> None:
         """Take in facts as `packed` gives them, behind those that are here.
@@ -187,14 +249,13 @@ class Trace:
             raise FactsError("trace: expected packed facts, found other bytes: they are torn or altered")
         start = done = 0
         while done < len(kinds):
-            if not self._blocks or len(self._blocks[-1].kinds) >= PART_ROWS:
-                self._blocks.append(_Block(first=len(self)))
-            block = self._blocks[-1]
-            some = kinds[done : done + PART_ROWS - len(block.kinds)]
+            block, room = self._block_with_room()
+            some = kinds[done : done + room]
             end = start + int(_SIZES[numbers[done : done + len(some)]].sum())
-            block.kinds += some
-            block.data += data[start:end]
+            block.add(some, data[start:end])
+            self._sealed += len(some)
             start, done = end, done + len(some)
+            self._put_away()
         if done:
             last = len(data) - int(_SIZES[numbers[-1]])
             self._last_ms = int.from_bytes(data[last : last + 8], "little", signed=True)
@@ -202,10 +263,10 @@ class Trace:
 
     def _of_kinds(self, numbers: set[int]) -> Iterator[tuple[int, ...]]:
         for block in self._blocks:
-            offsets = block.offsets()
-            kinds = np.frombuffer(bytes(block.kinds), np.uint8)
+            kinds, data = np.frombuffer(bytes(block.kinds), np.uint8), block.data
+            offsets = _offsets(kinds)
             for i in np.flatnonzero(np.isin(kinds, sorted(numbers))).tolist():
-                yield _STRUCTS[kinds[i]].unpack_from(block.data, offsets[i])
+                yield _STRUCTS[kinds[i]].unpack_from(data, offsets[i])
 
 
 def write_facts(trace: Trace, directory: Path | str) -> None:
@@ -226,7 +287,7 @@ class FactsWriter:
 
     def __init__(self, trace: Trace, directory: Path | str) -> None:
         self._trace = trace
-        self._folder = Path(directory)
+        self._folder = trace._folder = Path(directory)
         self._folder.mkdir(parents=True, exist_ok=True)
         for name in (_MANIFEST, _SO_FAR):
             (self._folder / name).unlink(missing_ok=True)
@@ -238,7 +299,7 @@ class FactsWriter:
         """Write the parts that will not change any more, and say which are there."""
         self._trace.seal()
         before = len(self._parts)
-        self._write(len(self._trace._blocks) - 1)
+        self._write((len(self._trace._blocks) - 1) // _blocks_of_part())
         if len(self._parts) > before:
             self._name(_SO_FAR, {"rows": sum(part["rows"] for part in self._parts)})
 
@@ -246,21 +307,23 @@ class FactsWriter:
         """Write what is left, and the manifest last of all."""
         trace = self._trace
         trace.seal()
-        self._write(len(trace._blocks))
+        self._write(-(-len(trace._blocks) // _blocks_of_part()))
         digests = {"digest": trace.digest(), "demand_digest": trace.demand_digest()}
         self._name(_MANIFEST, {"rows": len(trace), **digests})
         (self._folder / _SO_FAR).unlink(missing_ok=True)
 
-    def _write(self, blocks: int) -> None:
-        """Write the blocks up to a number that are not written yet."""
-        if blocks <= len(self._parts):
+    def _write(self, parts: int) -> None:
+        """Write the parts up to a number that are not written yet."""
+        if parts <= len(self._parts):
             return
+        step = _blocks_of_part()
         with duckdb_here() as connection:
-            for number in range(len(self._parts), blocks):
-                block = self._trace._blocks[number]
-                part = {"file": f"part-{number:05d}.parquet", "rows": len(block.kinds)}
+            for number in range(len(self._parts), parts):
+                blocks = self._trace._blocks[number * step : (number + 1) * step]
+                rows = sum(block.rows for block in blocks)
+                part = {"file": f"part-{number:05d}.parquet", "rows": rows}
                 unfinished = self._folder / f"{part['file']}.tmp"
-                log = _union(connection, block)
+                log = _union(connection, blocks)
                 connection.execute(f"COPY ({log}) TO {_quoted(unfinished)} (FORMAT parquet)")
                 _settle(unfinished, self._folder / str(part["file"]))
                 self._parts.append(part)
@@ -317,79 +380,159 @@ def _read_named(folder: Path, manifest: dict[str, Any]) -> Trace:
     with duckdb_here() as connection:
         for part in manifest["parts"]:
             path = folder / part["file"]
-            block = _read_part(connection, path, part["rows"], len(trace), manifest["kinds"])
-            trace._blocks.append(block)
-            trace._hash.update(block.data)
+            trace.extend(*_read_part(connection, path, part["rows"], len(trace), manifest["kinds"]))
     if len(trace) != manifest["rows"]:
         raise FactsError(f"{folder}: facts: expected {manifest['rows']} rows, found {len(trace)}")
-    for row in trace.rows(len(trace) - 1):
-        trace._last_ms = row[0]
     return trace
 
 
+class _Away:
+    """A file without a name for blocks that are put away; it is gone when the last of them is."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.process = os.getpid()
+        with tempfile.TemporaryFile(dir=folder) as file:
+            self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+        self._end = 0
+
+    def add(self, data: bytes | bytearray) -> int:
+        """Write bytes to where a mapping may begin; gives where that is."""
+        at, rest, view = self._end, 0, memoryview(data)
+        while rest < len(view):
+            rest += os.pwrite(self._descriptor, view[rest:], at + rest)
+        self._end = at + -(-len(view) // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+        return at
+
+    def read(self, at: int, size: int) -> bytes:
+        """Bytes as they were written."""
+        return os.pread(self._descriptor, size, at)
+
+    def map(self, at: int, size: int) -> mmap.mmap:
+        """The same, mapped as long as somebody holds the answer."""
+        return mmap.mmap(self._descriptor, size, access=mmap.ACCESS_READ, offset=at)
+
+
 class _Block:
-    """Up to PART_ROWS sealed facts: their bytes as hashed, and the kind of each."""
+    """Sealed facts that stand one behind another: their bytes as hashed, and the kind of each.
+
+    They are here or put away; `data` and `kinds` give them either way, to be asked for once a use.
+    """
+
+    __slots__ = ("_away", "_data", "_data_at", "_kinds", "_kinds_at", "first", "rows", "size")
 
     def __init__(self, first: int) -> None:
         self.first = first
-        self.data = bytearray()
-        self.kinds = bytearray()
+        self.rows = 0
+        self.size = 0
+        self._kinds: bytearray = bytearray()
+        self._data: bytearray = bytearray()
+        self._away: _Away | None = None
+        self._kinds_at = self._data_at = 0
 
-    def offsets(self) -> npt.NDArray[np.int64]:
-        """Where in `data` each fact starts."""
-        sizes = _SIZES[np.frombuffer(bytes(self.kinds), np.uint8)]
-        starts: npt.NDArray[np.int64] = np.cumsum(sizes) - sizes
-        return starts
+    @property
+    def kinds(self) -> bytes | bytearray:
+        """The kind of each fact, a byte."""
+        return self._kinds if self._away is None else self._away.read(self._kinds_at, self.rows)
 
-    def offset(self, start: int) -> int:
-        """Where in `data` the fact of that number within the block starts."""
-        if start <= len(self.kinds) // 2:  # the shorter way
-            return int(_SIZES[np.frombuffer(bytes(self.kinds[:start]), np.uint8)].sum())
-        return len(self.data) - int(_SIZES[np.frombuffer(bytes(self.kinds[start:]), np.uint8)].sum())
+    @property
+    def data(self) -> bytearray | mmap.mmap:
+        """The bytes of the facts."""
+        return self._data if self._away is None else self._away.map(self._data_at, self.size)
+
+    def add(self, kinds: bytes, data: bytes) -> None:
+        """Take in further facts."""
+        self._kinds += kinds
+        self._data += data
+        self.rows += len(kinds)
+        self.size += len(data)
+
+    def put_away(self, file: _Away) -> None:
+        """Move what is here to a file; nothing is added from now on. Raises OSError as files do."""
+        self._data_at, self._kinds_at = file.add(self._data), file.add(self._kinds)
+        self._away = file
+        self._data, self._kinds = bytearray(), bytearray()
 
     def records(
         self, start: int, wanted: Collection[int] | None = None
     ) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.void]]]:
         """From a fact within the block on: each kind with the numbers of its facts and their records."""
-        kinds = np.frombuffer(bytes(self.kinds[start:]), np.uint8)
-        sizes = _SIZES[kinds]
-        starts = np.cumsum(sizes) - sizes + self.offset(start)
+        all_kinds, data = self.kinds, self.data
+        kinds = np.frombuffer(bytes(all_kinds[start:]), np.uint8)
+        starts = _offsets(kinds) + _offset(all_kinds, start, self.size)
         for number in np.flatnonzero(np.bincount(kinds)).tolist():
             if wanted is None or number in wanted:
                 at = np.flatnonzero(kinds == number)
-                yield number, at + (self.first + start), _records(self.data, number)[starts[at]]
+                yield number, at + (self.first + start), _records(data, number)[starts[at]]
 
     def times(self, start: int) -> npt.NDArray[np.int64]:
         """The times of the facts from one within the block on."""
-        sizes = _SIZES[np.frombuffer(bytes(self.kinds[start:]), np.uint8)]
-        starts = np.cumsum(sizes) - sizes + self.offset(start)
-        stamps = np.ndarray((len(self.data) - 7,), "<i8", buffer=self.data, strides=(1,))
+        kinds, data = self.kinds, self.data
+        starts = _offsets(np.frombuffer(bytes(kinds[start:]), np.uint8)) + _offset(kinds, start, self.size)
+        stamps = np.ndarray((len(data) - 7,), "<i8", buffer=data, strides=(1,))
         times: npt.NDArray[np.int64] = stamps[starts].astype(np.int64)
         return times
+
+    def places(self, number: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """The facts of one kind: their numbers within the block, and where in `data` they start."""
+        kinds = np.frombuffer(bytes(self.kinds), np.uint8)
+        at = np.flatnonzero(kinds == number)
+        starts = _offsets(kinds)[at] if at.size else at
+        return at.astype(np.uint32), starts.astype(np.uint32)
 
     def table(self, name: str) -> Columns:
         """The columns of one kind."""
         kind = KINDS[name]
-        at = np.flatnonzero(np.frombuffer(bytes(self.kinds), np.uint8) == kind.number)
+        kinds = np.frombuffer(bytes(self.kinds), np.uint8)
+        at = np.flatnonzero(kinds == kind.number)
         columns = {"seq": at + self.first}
         if at.size:
-            records = _records(self.data, kind.number)[self.offsets()[at]]
+            records = _records(self.data, kind.number)[_offsets(kinds)[at]]
             for field in ("time_ms", *kind.fields):
                 columns[field] = records[field].astype(np.int64)
         return columns
 
-    def rows(self, start: int) -> Iterator[tuple[int, ...]]:
-        offset = self.offset(start)
-        for kind in bytes(self.kinds[start:]):
+    def rows_from(self, start: int) -> Iterator[tuple[int, ...]]:
+        """Every fact from one within the block on."""
+        kinds, data = self.kinds, self.data
+        offset = _offset(kinds, start, self.size)
+        for kind in bytes(kinds[start:]):
             packer = _STRUCTS[kind]
-            yield packer.unpack_from(self.data, offset)
+            yield packer.unpack_from(data, offset)
             offset += packer.size
 
 
-def _records(data: bytearray, number: int) -> npt.NDArray[Any]:
+def _blocks_of_part() -> int:
+    """How many blocks of memory make a Parquet part."""
+    return PART_ROWS // min(BLOCK_ROWS, PART_ROWS)
+
+
+def _offsets(kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Where each of these facts starts, when they stand one behind another."""
+    sizes = _SIZES[kinds]
+    starts: npt.NDArray[np.int64] = np.cumsum(sizes) - sizes
+    return starts
+
+
+def _offset(kinds: bytes | bytearray, start: int, size: int) -> int:
+    """Where the fact of that number among these starts, when all have `size` bytes together."""
+    if start <= len(kinds) // 2:  # the shorter way
+        return int(_SIZES[np.frombuffer(bytes(kinds[:start]), np.uint8)].sum())
+    return size - int(_SIZES[np.frombuffer(bytes(kinds[start:]), np.uint8)].sum())
+
+
+def _records(data: bytearray | mmap.mmap, number: int) -> npt.NDArray[Any]:
     """A record of one kind at every byte of `data`, to be indexed by the offsets of its facts."""
     dtype = _DTYPES[number]
     return np.ndarray((len(data) - dtype.itemsize + 1,), dtype, buffer=data, strides=(1,))
+
+
+def _field(data: bytearray | mmap.mmap, number: int, field: str) -> npt.NDArray[Any]:
+    """The same for one field of the kind."""
+    fields = _DTYPES[number].fields
+    assert fields is not None
+    within = int(fields[field][1])
+    return np.ndarray((len(data) - within - 7,), "<i8", buffer=data, offset=within, strides=(1,))
 
 
 def _joined(name: str, tables: list[Columns]) -> Columns:
@@ -439,14 +582,14 @@ def duckdb_here() -> Any:
     return connection
 
 
-def _union(connection: Any, block: _Block) -> str:
+def _union(connection: Any, blocks: list[_Block]) -> str:
     """Register a table for each kind and name the query that joins them as one log."""
     fields = sorted({field for kind in BY_NUMBER for field in kind.fields})
     columns = ", ".join(f'"{field}"' for field in fields)
     empty = ", ".join(f'NULL::BIGINT AS "{field}"' for field in fields)
     selects = [f"SELECT NULL::BIGINT AS seq, NULL::BIGINT AS time_ms, '' AS kind, {empty} WHERE false"]
     for kind in BY_NUMBER:
-        connection.register(kind.name, _joined(kind.name, [block.table(kind.name)]))
+        connection.register(kind.name, _joined(kind.name, [block.table(kind.name) for block in blocks]))
         own = "".join(f', "{field}"' for field in kind.fields)
         selects.append(f"SELECT seq, time_ms, '{kind.name}' AS kind{own} FROM \"{kind.name}\"")  # noqa: S608
     union = " UNION ALL BY NAME ".join(selects)
@@ -513,7 +656,10 @@ def read_manifest(folder: Path, name: str = _MANIFEST) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _read_part(connection: Any, path: Path, rows: int, first: int, known: Collection[str]) -> _Block:
+def _read_part(
+    connection: Any, path: Path, rows: int, first: int, known: Collection[str]
+) -> tuple[bytes, bytes]:
+    """The facts of a part, packed as `Trace.packed` gives them."""
     import duckdb
 
     expected = f"{path}: expected rows {first} to {first + rows - 1}"
@@ -538,15 +684,12 @@ def _read_part(connection: Any, path: Path, rows: int, first: int, known: Collec
     kinds = np.empty(rows, np.uint8)
     for kind, table in zip(kinds_of_part, tables, strict=True):
         kinds[table["seq"] - first] = kind.number
-    block = _Block(first)
-    block.kinds += kinds.tobytes()
-    block.data += bytes(int(_SIZES[kinds].sum()))
-    offsets = block.offsets()
+    data, offsets = bytearray(int(_SIZES[kinds].sum())), _offsets(kinds)
     for kind, table in zip(kinds_of_part, tables, strict=True):
         if table["seq"].size:
             records = np.empty(table["seq"].size, _DTYPES[kind.number])
             records["kind"] = kind.number
             for field in ("time_ms", *kind.fields):
                 records[field] = table[field]
-            _records(block.data, kind.number)[offsets[table["seq"] - first]] = records
-    return block
+            _records(data, kind.number)[offsets[table["seq"] - first]] = records
+    return kinds.tobytes(), bytes(data)

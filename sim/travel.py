@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.facts import NONE
 from sim.layout import Layout
 
 MATRIX_SLOTS: Final = 10_000
@@ -125,6 +126,39 @@ class Travel:
         dx, dy, dz = (axis[:slots] - axis[place] for axis in (layout.x_mm, layout.y_mm, layout.z_mm))
         around = self._out[place] + self._drive.of(dy) + self._out_ms[:slots]
         return self._together(np.where(dy == 0, self._drive.of(dx), around), self._lift.of(dz))
+
+    def centre(self) -> int:
+        """The slot from which all slots are nearest on average, the first of several.
+
+        Times are those of `between_ms` at the height of the slots' lowest boxes. Slots are counted by aisle
+        and by level, so that no pair of aisles is gone through slot by slot.
+        """
+        slots = self.layout.slots
+        aisle = np.asarray(self._aisle)[:slots]
+        x, y, z = (axis[:slots] for axis in (self.layout.x_mm, self.layout.y_mm, self.layout.z_mm))
+        out, levels = self._out_ms[:slots], np.unique(z)
+        lift_ms = self._lift.of(levels[:, None] - levels[None, :])
+        level, sums = np.searchsorted(levels, z), np.zeros(slots, np.int64)
+        members = [np.flatnonzero(aisle == number) for number in np.unique(aisle)]
+        # Of every aisle and level: the ways out of the aisle, rising, and their running sum.
+        ways = [[np.sort(out[own[level[own] == k]]) for k in range(levels.size)] for own in members]
+        totals = [[np.append(0, np.cumsum(way)) for way in of_aisle] for of_aisle in ways]
+        for own in members:
+            lift = lift_ms[level[own]][:, level[own]]
+            sums[own] += self._together(self._drive.of(x[own, None] - x[own]), lift).sum(axis=1)
+            for other, of_aisle, total in zip(members, ways, totals, strict=True):
+                if other is own:
+                    continue
+                start = out[own] + self._drive.of(y[own] - y[other[0]])
+                for k, way in enumerate(of_aisle):
+                    sums[own] += start * way.size + total[k][-1]
+                    lifts = lift_ms[level[own], k]
+                    if not self.is_simultaneous:
+                        sums[own] += lifts * way.size
+                    elif way.size and (lifts > start + way[0]).any():
+                        short = np.searchsorted(way, lifts - start)  # ways that end before the lift does
+                        sums[own] += short * (lifts - start) - total[k][short]
+        return int(sums.argmin()) if slots else NONE
 
     def matrix_ms(self) -> NDArray[np.int64]:
         """Times between all slots, from and to the height of their lowest boxes; shape (slots, slots).

@@ -964,6 +964,7 @@ class Warehouse:
                 self._lack(order, box, lacking)
             self._relocate(box, self.layout.handed_over, NONE, NONE)
             self._left_port(box, before)
+            self._port_of.pop(box, None)
             if self.on_box_out is not None:
                 self.on_box_out(self.ledger.sku[box])
         order.handed += meters

@@ -182,3 +182,41 @@ class TestReady:
         ready.remove(3)
         with pytest.raises(KeyError):
             ready.remove(3)
+
+
+class TestByReceipt:
+    @given(st.lists(st.tuples(st.integers(0, 11), st.integers(-3, 3)), max_size=80), st.integers(1, 5))
+    @settings(max_examples=100)
+    def test_first_and_last_as_boxes_come_and_go(self, changes, every):
+        """Whatever comes, goes and comes back between two questions, the first and the last are named."""
+        ready, received = ReadyBoxes(2), [NONE] * 12
+        here = set()
+        for turn, (box, ms) in enumerate(changes):
+            if box in here:
+                ready.remove(box)
+                here.remove(box)
+            else:
+                received[box] = ms
+                ready.add(box, box % 2, 100 + ms, ms + 3)
+                here.add(box)
+            if turn % every:
+                continue
+            for sku in range(2):
+                keys = [(received[each], each) for each in here if each % 2 == sku]
+                first, last = min(keys, default=(0, NONE)), max(keys, default=(0, NONE))
+                assert (ready.by_receipt(sku, received, 1), ready.by_receipt(sku, received, -1)) == (
+                    first[1],
+                    last[1],
+                )
+
+    def test_queue_stays_short(self):
+        """A box that comes and goes for ever does not make the queue long, asked or not."""
+        ready = ReadyBoxes(1)
+        ready.add(0, 0, 100, 5)
+        ready.by_receipt(0, [7], 1)
+        for turn in range(1000):
+            ready.remove(0)
+            ready.add(0, 0, 100, 5)
+            if turn % 3:
+                assert ready.by_receipt(0, [7], 1) == 0
+        assert all(len(heap) + len(come) < 200 for heap, come in ready._queues.values())
