@@ -244,10 +244,11 @@ again: those of a short run take no longer, those of ten years twice the time in
 """
 
 
-STILL: Final = """What still goes over many slots or boxes for one move: `fewest-blockings` and `fewest-digs`
-look at stacks until they find one that nothing blocks; `shortest-leg` under simultaneous axes passes over
-the open slots of a large store. In free stacks, a dig looks at the slots of an aisle for the nearest place, and at
-those of further aisles as long as one may be nearer."""
+STILL: Final = """What still goes over many slots or boxes for one move: `fewest-blockings` and `fewest-
+digs` look at stacks until they find one that nothing blocks; `shortest-leg` under
+simultaneous axes passes over the open slots of a large store. In free stacks, a dig looks
+at the slots of an aisle for the nearest place, and at those of further aisles as long as
+one may be nearer."""
 
 
 def main() -> None:
