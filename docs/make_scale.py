@@ -1,4 +1,4 @@
-"""Measure what size and length cost, and write docs/scale.md and docs/scale.svg.
+"""Measure what size and length cost, and write docs/scale.md and docs/performance/scale.svg.
 
 Each row is measured in a process of its own: CPU seconds, and the most memory that it ever had (`ru_maxrss`).
 The figures are those of the machine at hand, which the page names; takes some three minutes of one core.
@@ -202,7 +202,7 @@ staging for each robot. All make the same number of box moves or a little more.
 
 {slots}
 
-![Time and memory over slots, both on logarithmic scales](scale.svg)
+![Time and memory over slots, both on logarithmic scales](performance/scale.svg)
 
 - Building a store (its layout, its rank orders, the days before time 0 in which it fills itself) grows with
   its slots. A box move costs {log_n} times as much in a store of 100 times the slots: robots that share
@@ -260,7 +260,7 @@ def main() -> None:
     sizes = [measured("size", slots, MOVES) for slots in (258, 2_580, 25_800)]
     runs = [measured("years", *run) for run in LONG_RUNS]
     province = measured("side_by_side", STORES, DAYS)
-    draw(sizes, HERE / "scale.svg")
+    draw(sizes, HERE / "performance" / "scale.svg")
     (HERE / "scale.md").write_text(page(sizes, runs, province), encoding="utf-8")
 
 
