@@ -127,7 +127,7 @@ def in_rows(head: str, rows: list[str]) -> str:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Time and memory over slots, both on logarithmic scales, with n and n log n to compare."""
+    """Time and memory over slots, on logarithmic scales, beside what n, n log n and log n would be."""
     import math
 
     import matplotlib as mpl
@@ -137,22 +137,29 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 
     plt.rcParams["svg.hashsalt"] = "meterhouse"
     slots = [row["slots"] for row in rows]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    left.loglog(slots, [row["build_s"] for row in rows], "o-", label="building the store, s")
-    left.loglog(slots, [row["us_per_move"] for row in rows], "s-", label="a box move, µs")
-    right.loglog(
-        slots, [row["built_mb"] - row["before_mb"] for row in rows], "o-", label="after building, MB"
-    )
-    right.loglog(slots, [row["mb"] - row["before_mb"] for row in rows], "s-", label="after the moves, MB")
-    for axes, first in ((left, rows[0]["build_s"]), (right, rows[0]["mb"] - rows[0]["before_mb"])):
-        by_n = [first * n / slots[0] for n in slots]
-        by_n_log_n = [y * math.log(n) / math.log(slots[0]) for y, n in zip(by_n, slots, strict=True)]
-        axes.loglog(slots, by_n, ":", color="0.6", label="n")
-        axes.loglog(slots, by_n_log_n, "--", color="0.6", label="n log n")
+    ratios = {
+        "n": [n / slots[0] for n in slots],
+        "n log n": [n / slots[0] * math.log(n) / math.log(slots[0]) for n in slots],
+        "log n": [math.log(n) / math.log(slots[0]) for n in slots],
+    }
+    panels = {
+        "building the store, CPU s": ([row["build_s"] for row in rows], ("n", "n log n")),
+        "a box move, CPU us": ([row["us_per_move"] for row in rows], ("log n", "n")),
+        "most memory, MB": ([row["mb"] for row in rows], ("n", "n log n")),
+    }
+    figure, places = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
+    for axes, (title, (found, references)) in zip(places, panels.items(), strict=True):
+        axes.loglog(slots, found, "o-", color="#16697a", label="measured")
+        for name, style in zip(references, (":", "--"), strict=True):
+            axes.loglog(slots, [found[0] * each for each in ratios[name]], style, color="0.6", label=name)
+        axes.set_title(title, loc="left", fontsize=10)
         axes.set_xlabel("slots")
         axes.set_xticks(slots, [f"{n:,}" for n in slots])
         axes.minorticks_off()
+        axes.grid(visible=True, color="0.92")
         axes.legend(frameon=False, fontsize=8)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
 
 
