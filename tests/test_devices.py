@@ -408,9 +408,8 @@ class TestDemand:
             Simulation(from_dict(data), seed=seed)
         (history,) = histories
         ledger = history._ledger
-        whole = [
-            ledger.ready.counts[sku] + [ledger.sku[b] for b in history._waiting].count(sku) for sku in (0, 1)
-        ]
+        waiting = [ledger.sku[box] for queue in history._waiting.values() for _, box in queue]
+        whole = [ledger.ready.counts[sku] + waiting.count(sku) for sku in (0, 1)]
         loose = [history._open.get(sku, (NONE, 0))[1] for sku in (0, 1)]
         assert ledger.on_hand == [15 * whole[0] + loose[0], 5 * whole[1] + loose[1]]
         under_way = [load for day in history._due.values() for delivery in day for load in delivery.loads]
